@@ -1,0 +1,33 @@
+#!/usr/bin/env python
+"""Django's command-line utility for the webshop."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run one command; what its user can mend is one line on stderr and exit code 1."""
+    if sys.argv[1:2] == ["quickstart"]:
+        # It makes the environment that the settings are read from, so it runs before Django.
+        from webshop.quickstart import quickstart
+
+        sys.exit(quickstart(sys.argv[2:]))
+
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+    from django.db import OperationalError
+
+    settings = "tests.settings" if sys.argv[1:2] == ["test"] else "webshop.settings"
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"manage.py: {error}")
+    except OperationalError as error:
+        sys.exit(f"manage.py: the database does not answer: {' '.join(str(error).split())}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

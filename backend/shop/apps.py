@@ -1,0 +1,10 @@
+"""The shop as a Django app."""
+
+from django.apps import AppConfig
+
+
+class ShopConfig(AppConfig):
+    """The one app of the project."""
+
+    name = "shop"
+    default_auto_field = "django.db.models.AutoField"

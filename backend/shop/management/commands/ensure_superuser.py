@@ -1,0 +1,24 @@
+"""`manage.py ensure_superuser`: the superuser of the environment, made once."""
+
+import os
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+
+class Command(BaseCommand):
+    """Make what `createsuperuser --noinput` makes, and nothing when that user exists."""
+
+    help = "Creates the superuser of DJANGO_SUPERUSER_USERNAME, _PASSWORD and _EMAIL unless it exists."
+
+    def handle(self, **_: Any) -> None:
+        """Create the superuser; one that exists keeps its password."""
+        username = os.environ.get("DJANGO_SUPERUSER_USERNAME")
+        if not username:
+            raise CommandError("DJANGO_SUPERUSER_USERNAME is missing")
+        if get_user_model().objects.filter(username=username).exists():
+            self.stdout.write(f"Superuser {username} exists.")
+        else:
+            call_command("createsuperuser", interactive=False, stdout=self.stdout)

@@ -1,0 +1,358 @@
+"""The seven tables of the shop; each model's queries stand right above it.
+
+Every rule is a named constraint in the database. What SQL has to add to Django's own tables (ON DELETE, the
+name of the cart's unique key) is in migration 0002; `tests/test_schema.py` compares both with these models.
+"""
+
+from decimal import Decimal
+from typing import Any, Self
+
+from django.contrib.auth.hashers import check_password, make_password
+from django.db import models
+from django.db.models import Avg, Count, F, Q, Sum, Value
+from django.db.models.functions import Coalesce, Concat, Lower, Now, Round
+from django.utils import timezone
+
+LOW_STOCK = 10
+"""A product with fewer units than this is low on stock."""
+
+ZERO = Value(Decimal("0.00"), output_field=models.DecimalField())
+
+
+class LowerCaseEmailField(models.EmailField):
+    """An e-mail address stored, and looked up, in lower case."""
+
+    def to_python(self, value: Any) -> Any:
+        """Return the value as a form hands it on, in lower case."""
+        value = super().to_python(value)
+        return value.lower() if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Return the value as the database gets it, in lower case."""
+        return self.to_python(super().get_prep_value(value))
+
+
+class CustomerQuerySet(models.QuerySet["Customer"]):
+    """Queries on customers."""
+
+    def with_spending(self) -> Self:
+        """Add total_orders and total_spent over all orders, the biggest spender first."""
+        return self.annotate(
+            full_name=Concat("first_name", Value(" "), "last_name"),
+            total_orders=Count("orders"),
+            total_spent=Coalesce(Sum("orders__total_amount"), ZERO),
+        ).order_by("-total_spent", "customer_id")
+
+
+class Customer(models.Model):
+    """A customer's account."""
+
+    customer_id = models.AutoField(primary_key=True)
+    first_name = models.CharField(max_length=100)
+    last_name = models.CharField(max_length=100)
+    email = LowerCaseEmailField(max_length=254)
+    password = models.CharField(max_length=128, help_text="A hash, as Django's password hashers make it.")
+    strasse = models.CharField(max_length=200, blank=True, default="", db_default="")
+    ort = models.CharField(max_length=100, blank=True, default="", db_default="")
+    plz = models.CharField(max_length=20, blank=True, default="", db_default="")
+
+    objects = CustomerQuerySet.as_manager()
+
+    class Meta:
+        db_table = "customer"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["email"],
+                name="customer_email_unique",
+                violation_error_message="A customer with this e-mail address exists already.",
+            ),
+            models.CheckConstraint(
+                condition=Q(email=Lower("email")),
+                name="customer_email_lower_case",
+                violation_error_message="The e-mail address must be in lower case.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.first_name} {self.last_name}"
+
+    def set_password(self, raw_password: str) -> None:
+        """Put the hash of this password on the instance; save() stores it."""
+        self.password = make_password(raw_password)
+
+    def check_password(self, raw_password: str) -> bool:
+        """Tell whether this is the customer's password."""
+        return check_password(raw_password, self.password)
+
+
+class CategoryQuerySet(models.QuerySet["Category"]):
+    """Queries on categories."""
+
+    def with_stock_summary(self) -> Self:
+        """Add product_count, total_stock and avg_price (two decimals), the largest category first."""
+        return self.annotate(
+            product_count=Count("products"),
+            total_stock=Coalesce(Sum("products__stock"), 0),
+            avg_price=Coalesce(Round(Avg("products__price"), 2), ZERO),
+        ).order_by("-product_count", "category_name")
+
+
+class Category(models.Model):
+    """A category of products."""
+
+    category_id = models.AutoField(primary_key=True)
+    category_name = models.CharField(max_length=100)
+
+    objects = CategoryQuerySet.as_manager()
+
+    class Meta:
+        db_table = "category"
+        verbose_name_plural = "categories"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["category_name"],
+                name="category_category_name_unique",
+                violation_error_message="A category with this name exists already.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.category_name
+
+
+class ProductQuerySet(models.QuerySet["Product"]):
+    """Queries on products."""
+
+    def catalog(self) -> Self:
+        """Put all products in the order of the catalog."""
+        return self.order_by("product_id")
+
+    def low_stock(self) -> Self:
+        """Keep the products with fewer than LOW_STOCK units, the scarcest first."""
+        return self.filter(stock__lt=LOW_STOCK).order_by("stock", "product_id")
+
+    def bestsellers(self) -> Self:
+        """Add total_sold and total_revenue, and keep the ten products sold most, over all orders."""
+        return (
+            self.filter(order_items__isnull=False)
+            .annotate(
+                total_sold=Sum("order_items__quantity"),
+                total_revenue=Sum(F("order_items__quantity") * F("order_items__price_per_unit")),
+            )
+            .order_by("-total_sold", "product_id")[:10]
+        )
+
+
+class Product(models.Model):
+    """A product of the catalog."""
+
+    product_id = models.AutoField(primary_key=True)
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True, default="", db_default="")
+    price = models.DecimalField(max_digits=10, decimal_places=2)
+    stock = models.IntegerField(default=0, db_default=0)
+    category = models.ForeignKey(Category, on_delete=models.RESTRICT, related_name="products")
+
+    objects = ProductQuerySet.as_manager()
+
+    class Meta:
+        db_table = "product"
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(price__gte=0),
+                name="product_price_not_negative",
+                violation_error_message="The price must not be negative.",
+            ),
+            models.CheckConstraint(
+                condition=Q(stock__gte=0),
+                name="product_stock_not_negative",
+                violation_error_message="The stock must not be negative.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OrderStatus(models.TextChoices):
+    """The status values of the specification."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    SHIPPED = "shipped"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+OPEN_STATUSES = (OrderStatus.PENDING, OrderStatus.PROCESSING, OrderStatus.SHIPPED)
+"""The statuses an order can leave, in the order it goes through them."""
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    """Queries on orders."""
+
+    def of_customer(self, customer_id: int) -> Self:
+        """Keep one customer's orders, the newest first."""
+        return self.filter(customer_id=customer_id).order_by("-order_date", "-order_id")
+
+    def move_to(self, status: OrderStatus) -> int:
+        """Move the open orders that are not as far yet to this status, and return their number.
+
+        Completed and cancelled orders stay as they are.
+        """
+        before = OPEN_STATUSES[: OPEN_STATUSES.index(status)] if status in OPEN_STATUSES else OPEN_STATUSES
+        return self.filter(status__in=before).update(status=status)
+
+
+class Order(models.Model):
+    """A customer's order; total_amount is the sum of its lines."""
+
+    order_id = models.AutoField(primary_key=True)
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="orders")
+    order_date = models.DateField(
+        default=timezone.localdate,
+        db_default=models.Func(template="CURRENT_DATE", output_field=models.DateField()),
+    )
+    status = models.CharField(
+        max_length=20, choices=OrderStatus, default=OrderStatus.PENDING, db_default=OrderStatus.PENDING.value
+    )
+    total_amount = models.DecimalField(
+        max_digits=10, decimal_places=2, default=Decimal("0.00"), db_default=Decimal("0.00")
+    )
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        db_table = "order"
+        indexes = (models.Index(fields=["order_date"], name="order_order_date"),)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status__in=OrderStatus.values),
+                name="order_status_known",
+                violation_error_message="The status must be one of the five.",
+            ),
+            models.CheckConstraint(
+                condition=Q(total_amount__gte=0),
+                name="order_total_amount_not_negative",
+                violation_error_message="The total amount must not be negative.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Order {self.order_id}"
+
+    def update_total(self) -> None:
+        """Store the sum of the lines as total_amount, in one statement."""
+        lines = OrderItem.objects.filter(order=self).with_subtotal().order_by().values("order")
+        total = lines.annotate(total=Sum("subtotal")).values("total")
+        Order.objects.filter(pk=self.pk).update(total_amount=Coalesce(models.Subquery(total), ZERO))
+        self.refresh_from_db(fields=["total_amount"])
+
+
+class OrderItemQuerySet(models.QuerySet["OrderItem"]):
+    """Queries on order lines."""
+
+    def with_subtotal(self) -> Self:
+        """Add subtotal: quantity times price_per_unit."""
+        return self.annotate(subtotal=F("quantity") * F("price_per_unit"))
+
+    def of_order(self, order_id: int) -> Self:
+        """Keep one order's lines, as they were entered, with subtotal and customer_name."""
+        return (
+            self.filter(order_id=order_id)
+            .with_subtotal()
+            .annotate(
+                customer_name=Concat("order__customer__first_name", Value(" "), "order__customer__last_name")
+            )
+            .order_by("order_item_id")
+        )
+
+
+class OrderItem(models.Model):
+    """A line of an order: so many of a product, at the price of that day."""
+
+    order_item_id = models.AutoField(primary_key=True)
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="items")
+    product = models.ForeignKey(Product, on_delete=models.RESTRICT, related_name="order_items")
+    quantity = models.IntegerField()
+    price_per_unit = models.DecimalField(max_digits=10, decimal_places=2)
+
+    objects = OrderItemQuerySet.as_manager()
+
+    class Meta:
+        db_table = "order_item"
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(quantity__gte=1),
+                name="order_item_quantity_positive",
+                violation_error_message="The quantity must be at least 1.",
+            ),
+            models.CheckConstraint(
+                condition=Q(price_per_unit__gte=0),
+                name="order_item_price_per_unit_not_negative",
+                violation_error_message="The price must not be negative.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.product}"
+
+
+class Cart(models.Model):
+    """A customer's one cart."""
+
+    cart_id = models.AutoField(primary_key=True)
+    customer = models.OneToOneField(
+        Customer,
+        on_delete=models.CASCADE,
+        related_name="cart",
+        error_messages={"unique": "This customer has a cart already."},
+    )
+    last_updated = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        db_table = "cart"
+
+    def __str__(self) -> str:
+        return f"Cart of {self.customer}"
+
+
+class CartItemQuerySet(models.QuerySet["CartItem"]):
+    """Queries on cart lines."""
+
+    def of_customer(self, customer_id: int) -> Self:
+        """Keep the lines of one customer's cart, as they were put in, with subtotal at today's price."""
+        return (
+            self.filter(cart__customer_id=customer_id)
+            .annotate(subtotal=F("quantity") * F("product__price"))
+            .order_by("cart_item_id")
+        )
+
+
+class CartItem(models.Model):
+    """A line of a cart: so many of a product, at whatever it costs today."""
+
+    cart_item_id = models.AutoField(primary_key=True)
+    cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="items")
+    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="cart_items")
+    quantity = models.IntegerField()
+
+    objects = CartItemQuerySet.as_manager()
+
+    class Meta:
+        db_table = "cart_item"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["cart", "product"],
+                name="cart_item_cart_product_unique",
+                violation_error_message="This product is in the cart already.",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=1),
+                name="cart_item_quantity_positive",
+                violation_error_message="The quantity must be at least 1.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.product}"

@@ -1,0 +1,178 @@
+"""The configuration: read from the environment, strict about what it reads.
+
+Every variable is documented in docs/SETUP_COMPLETE.md. A value that cannot be meant is refused with one line.
+"""
+
+import os
+import warnings
+from collections import ChainMap
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Return the KEY=value lines of an env file; none when there is no file. `#` starts a comment line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{path} cannot be read: {error}"
+        raise ImproperlyConfigured(message) from None
+    pairs = [line.partition("=") for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    return {key.strip(): value.strip().strip("'\"") for key, _, value in pairs}
+
+
+# The real environment wins over backend/.env, which wins over what `manage.py quickstart` runs.
+environment = ChainMap(
+    dict(os.environ),
+    read_env_file(BASE_DIR / ".env"),
+    read_env_file(BASE_DIR / ".postgres" / "env"),
+)
+
+
+def env_choice(name: str, choices: tuple[str, ...], default: str) -> str:
+    """Return the value of a variable that knows only these choices."""
+    value = environment.get(name) or default
+    if value not in choices:
+        message = f"{name} must be {' or '.join(choices)}, not {value!r}"
+        raise ImproperlyConfigured(message)
+    return value
+
+
+def env_flag(name: str) -> bool:
+    """Return a switch: 1 is on; 0, empty or unset is off."""
+    return env_choice(name, ("0", "1"), default="0") == "1"
+
+
+def env_port(name: str, default: str) -> str:
+    """Return a TCP port."""
+    value = environment.get(name) or default
+    if not (value.isascii() and value.isdecimal() and 0 < int(value) < 65536):
+        message = f"{name} must be a port from 1 to 65535, not {value!r}"
+        raise ImproperlyConfigured(message)
+    return value
+
+
+def env_list(name: str) -> list[str]:
+    """Return a comma-separated list."""
+    return [item.strip() for item in environment.get(name, "").split(",") if item.strip()]
+
+
+DEBUG = env_flag("DEBUG")
+
+SECRET_KEY = environment.get("DJANGO_SECRET_KEY", "")
+PLACEHOLDER_KEYS = ("", "your-secret-key", "<generate-strong-random-key>", "changeme")
+if DEBUG:
+    SECRET_KEY = SECRET_KEY or "django-insecure-development-only"
+elif SECRET_KEY in PLACEHOLDER_KEYS or SECRET_KEY.startswith("django-insecure"):
+    message = "DJANGO_SECRET_KEY is missing or a placeholder; with DEBUG=0 set a long random one"
+    raise ImproperlyConfigured(message)
+
+ALLOWED_HOSTS = env_list("DJANGO_ALLOWED_HOSTS")
+if not DEBUG and not ALLOWED_HOSTS:
+    message = (
+        "DJANGO_ALLOWED_HOSTS is missing; with DEBUG=0 name the hosts of the shop, for example yourdomain.com"
+    )
+    raise ImproperlyConfigured(message)
+
+# Who may call the endpoints that show customers or revenue: everybody, or signed-in staff.
+SHOP_API_AUTH = env_choice("SHOP_API_AUTH", ("open", "required"), default="open" if DEBUG else "required")
+
+# Behind a proxy that ends TLS and sets X-Forwarded-Proto. Off, plain http works.
+if env_flag("DJANGO_HTTPS"):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+
+INSTALLED_APPS = [
+    "shop",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "shop.api.json_errors",
+    "webshop.middleware.refuse_null_bytes",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "webshop.urls"
+WSGI_APPLICATION = "webshop.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+env_choice("DATABASE_ENGINE", ("postgresql",), default="postgresql")
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": environment.get("DATABASE_NAME") or "webshop_db",
+        "USER": environment.get("DATABASE_USERNAME") or "webshop_user",
+        "PASSWORD": environment.get("DATABASE_PASSWORD", ""),
+        "HOST": environment.get("DATABASE_HOST") or "localhost",
+        "PORT": env_port("DATABASE_PORT", default="5432"),
+        # A new connection costs more than most requests; the health check replaces one that died.
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 3},
+    },
+}
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = False
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# The admin is styled with DEBUG=0 whether or not collectstatic was run.
+WHITENOISE_USE_FINDERS = True
+warnings.filterwarnings("ignore", message="No directory at: .*staticfiles")
+
+# Django's own default is silent with DEBUG=0; a container's log is its stderr.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {"django": {"handlers": ["stderr"], "level": "INFO"}},
+}
