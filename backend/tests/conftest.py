@@ -1,12 +1,15 @@
 """The throwaway database and the named cast of the tests."""
 
+import datetime
 import tempfile
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from django.db import connections
 
+from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
 from webshop.postgres import USER, postgres
 from webshop.settings import environment
 
@@ -21,3 +24,63 @@ def django_db_modify_db_settings() -> Iterator[None]:
         connections["default"].settings_dict.update(HOST=str(server.socket_dir), USER=USER)
         yield
         connections.close_all()
+
+
+@pytest.fixture
+def home(db: None) -> Category:
+    return Category.objects.create(category_name="Home")
+
+
+@pytest.fixture
+def electronics(db: None) -> Category:
+    return Category.objects.create(category_name="Electronics")
+
+
+@pytest.fixture
+def gloves(home: Category) -> Product:
+    return Product.objects.create(
+        name="Elegant Marble Gloves", price=Decimal("235.99"), stock=58, category=home
+    )
+
+
+@pytest.fixture
+def computer(electronics: Category) -> Product:
+    return Product.objects.create(
+        name="Handmade Wooden Computer", price=Decimal("369.35"), stock=2, category=electronics
+    )
+
+
+@pytest.fixture
+def deborah(db: None) -> Customer:
+    return Customer.objects.create(
+        first_name="Deborah", last_name="Bruen", email="deborah.bruen@example.com", password="!"
+    )
+
+
+@pytest.fixture
+def jonas(db: None) -> Customer:
+    """A customer who never ordered and has no cart."""
+    return Customer.objects.create(
+        first_name="Jonas", last_name="Groß 🛒", email="jonas@example.com", password="!"
+    )
+
+
+@pytest.fixture
+def order(deborah: Customer, gloves: Product) -> Order:
+    """Deborah's order of two gloves."""
+    order = Order.objects.create(
+        customer=deborah,
+        order_date=datetime.date(2025, 11, 26),
+        status="completed",
+        total_amount=Decimal("471.98"),
+    )
+    OrderItem.objects.create(order=order, product=gloves, quantity=2, price_per_unit=gloves.price)
+    return order
+
+
+@pytest.fixture
+def cart(deborah: Customer, computer: Product) -> Cart:
+    """Deborah's cart with two computers."""
+    cart = Cart.objects.create(customer=deborah)
+    CartItem.objects.create(cart=cart, product=computer, quantity=2)
+    return cart

@@ -1,0 +1,193 @@
+"""The three SQL files beside the backend are the twins of the schema, the sample data and the queries."""
+
+import datetime
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.core.management import call_command
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Avg, Count, F, Q, QuerySet, Sum
+from django.test import Client
+
+from shop.models import Category, Customer, Order, Product
+
+ROOT = settings.BASE_DIR.parent
+TABLES = sorted(model._meta.db_table for model in apps.get_app_config("shop").get_models())
+
+pytestmark = pytest.mark.django_db
+
+CATALOG = {
+    "columns": """
+        SELECT table_name, column_name, data_type, character_maximum_length, numeric_precision, numeric_scale,
+               is_nullable, column_default, is_identity, identity_generation
+        FROM information_schema.columns WHERE table_name = ANY(%s) AND table_schema = 'public'""",
+    "constraints": """
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)
+        FROM pg_constraint WHERE conrelid::regclass::text = ANY(%s) AND contype <> 'n'""",
+    # An index is its table, columns and uniqueness; Django and PostgreSQL name one each in its own way.
+    "indexes": r"""
+        SELECT regexp_replace(pg_get_indexdef(indexrelid), 'INDEX \S+ ON', 'INDEX ON')
+        FROM pg_index WHERE indrelid::regclass::text = ANY(%s)""",
+}
+
+
+@pytest.fixture
+def other_database() -> Iterator[Any]:
+    """A cursor on an empty database beside the tests' own."""
+    parameters = connection.get_connection_params() | {"dbname": "postgres"}
+    parameters.pop("cursor_factory", None)
+    server = psycopg2.connect(**parameters)
+    server.autocommit = True
+    with server.cursor() as cursor:
+        cursor.execute("DROP DATABASE IF EXISTS test_sql_files")
+        cursor.execute("CREATE DATABASE test_sql_files TEMPLATE template0")
+        other = psycopg2.connect(**parameters | {"dbname": "test_sql_files"})
+        other.autocommit = True
+        with other.cursor() as other_cursor:
+            yield other_cursor
+        other.close()
+        cursor.execute("DROP DATABASE test_sql_files")
+    server.close()
+
+
+def catalog(cursor: Any) -> dict[str, list[Any]]:
+    names = [*TABLES, '"order"']
+    found = {}
+    for subject, query in CATALOG.items():
+        cursor.execute(query, [names])
+        found[subject] = sorted(cursor.fetchall())
+    return found
+
+
+def contents(cursor: Any) -> dict[str, list[Any]]:
+    found = {}
+    for model in apps.get_app_config("shop").get_models():
+        columns = ", ".join(field.column for field in model._meta.fields)
+        cursor.execute(f'SELECT {columns} FROM "{model._meta.db_table}" ORDER BY 1')
+        found[model._meta.db_table] = cursor.fetchall()
+    return found
+
+
+def test_01_makes_the_migrated_schema(other_database: Any) -> None:
+    other_database.execute((ROOT / "01_create_tables.sql").read_text())
+    with connection.cursor() as cursor:
+        migrated = catalog(cursor)
+    written = catalog(other_database)
+    assert len(migrated["columns"]) == 33
+    assert len(migrated["constraints"]) == 7 + 7 + 4 + 9
+    assert written["columns"] == migrated["columns"]
+    assert written["constraints"] == migrated["constraints"]
+    assert written["indexes"] == migrated["indexes"]
+
+
+def test_02_inserts_the_rows_of_load_sample_data(other_database: Any) -> None:
+    other_database.execute((ROOT / "01_create_tables.sql").read_text())
+    other_database.execute("SET TIME ZONE 'UTC'")
+    other_database.execute((ROOT / "02_insert_sample_data.sql").read_text())
+    call_command("load_sample_data")
+    with connection.cursor() as cursor:
+        loaded = contents(cursor)
+    assert {table: len(rows) for table, rows in loaded.items()} == {
+        "customer": 100,
+        "category": 22,
+        "product": 120,
+        "order": 300,
+        "order_item": 804,
+        "cart": 50,
+        "cart_item": 115,
+    }
+    assert contents(other_database) == loaded
+    other_database.execute("INSERT INTO category (category_name) VALUES ('New') RETURNING category_id")
+    assert other_database.fetchone() == (23,)
+
+
+def test_02_is_what_sample_data_sql_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("sample_data_sql")
+    assert capsys.readouterr().out == (ROOT / "02_insert_sample_data.sql").read_text()
+
+
+def queries() -> dict[str, str]:
+    """The statements of 03_queries.sql by name."""
+    return dict(re.findall(r"^-- name: (\S+)\n(.+?);$", (ROOT / "03_queries.sql").read_text(), re.M | re.S))
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(queries()[name])
+        return named_rows(cursor)
+
+
+def named_rows(cursor: CursorWrapper) -> list[dict[str, Any]]:
+    names = [column.name for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+ENDPOINTS = {
+    "products": "products/",
+    "customer-orders": "customer/1/orders/",
+    "order-details": "order/1/",
+    "customer-cart": "customer/1/cart/",
+    "bestsellers": "bestsellers/",
+    "low-stock": "low-stock/",
+    "customer-stats": "customer-stats/",
+    "category-stats": "category-stats/",
+}
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_03_gives_what_the_endpoint_gives(name: str, client: Client) -> None:
+    call_command("load_sample_data")
+    answer = client.get(f"/shop/api/{ENDPOINTS[name]}").json()
+    rows = answer["items"] if name == "customer-cart" else answer
+    assert rows
+    assert json.loads(json.dumps(rows_of(name), cls=DjangoJSONEncoder)) == rows
+
+
+def examples() -> dict[str, QuerySet[Any, Any]]:
+    """The examples of docs/QUERIES.md that 03 has as SQL."""
+    today = datetime.datetime.now().date()
+    month, year = today - datetime.timedelta(days=30), today - datetime.timedelta(days=365)
+    revenue = Sum(F("order_items__quantity") * F("order_items__price_per_unit"))
+    return {
+        "electronics": Product.objects.filter(category__category_name="Electronics").values("product_id"),
+        "expensive": Product.objects.filter(price__gte=500).values("product_id"),
+        "revenue-per-product": Product.objects.annotate(revenue=revenue).values("product_id", "revenue"),
+        "customer-order-statistics": Customer.objects.annotate(
+            order_count=Count("orders"), total_spent=Sum("orders__total_amount")
+        ).values("customer_id", "order_count", "total_spent"),
+        "category-summary": Category.objects.annotate(
+            product_count=Count("products"), avg_price=Avg("products__price")
+        ).values("category_id", "product_count", "avg_price"),
+        "low-stock-or-expensive": Product.objects.filter(Q(stock__lt=10) | Q(price__gt=1000)).values(
+            "product_id"
+        ),
+        "recent-orders": Order.objects.filter(order_date__gte=month).values("order_id"),
+        "never-ordered": Product.objects.filter(order_items__isnull=True).values("product_id"),
+        "spent-over-500": Customer.objects.annotate(total=Sum("orders__total_amount"))
+        .filter(total__gt=500)
+        .values("customer_id", "total"),
+        "old-completed-orders": Order.objects.filter(order_date__lt=year, status="completed").values(
+            "order_id"
+        ),
+    }
+
+
+def test_03_gives_what_the_examples_give() -> None:
+    call_command("load_sample_data")
+    deborah = Customer.objects.get(customer_id=1)
+    for days in (0, 30, 31, 365, 366):
+        date = datetime.datetime.now().date() - datetime.timedelta(days=days)
+        Order.objects.create(customer=deborah, order_date=date, status="completed")
+    Product.objects.create(name="Never ordered", price=1, category_id=1)
+    assert set(queries()) == set(ENDPOINTS) | set(examples())
+    for name, example in examples().items():
+        key = next(iter(example[0]))
+        assert sorted(rows_of(name), key=lambda row: row[key]) == list(example.order_by(key)), name
