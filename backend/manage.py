@@ -9,9 +9,12 @@ def main() -> None:
     """Run one command; what its user can mend is one line on stderr and exit code 1."""
     if sys.argv[1:2] == ["quickstart"]:
         # It makes the environment that the settings are read from, so it runs before Django.
-        from webshop.quickstart import quickstart
-
-        sys.exit(quickstart(sys.argv[2:]))
+        try:
+            from webshop.quickstart import quickstart
+        except ModuleNotFoundError as error:
+            sys.exit(f"quickstart: {error}; it needs the dev dependencies: uv sync")
+        quickstart(sys.argv[2:])
+        return
 
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
@@ -25,9 +28,10 @@ def main() -> None:
         sys.exit(f"manage.py: {error}")
     except OperationalError as error:
         sys.exit(f"manage.py: the database does not answer: {' '.join(str(error).split())}")
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,6 +1,7 @@
 """The throwaway database and the named cast of the tests."""
 
 import datetime
+import os
 import tempfile
 from collections.abc import Iterator
 from decimal import Decimal
@@ -10,18 +11,20 @@ import pytest
 from django.db import connections
 
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
-from webshop.postgres import USER, postgres
-from webshop.settings import environment
+from webshop.postgres import PORT, USER, postgres
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> Iterator[None]:
-    """Start a PostgreSQL for the tests, unless DATABASE_HOST names one."""
-    if environment.get("DATABASE_HOST"):
+    """Start a PostgreSQL for the tests, unless the environment names one.
+
+    A DATABASE_HOST in backend/.env does not count: it is the host of Docker, or of one's own shop.
+    """
+    if os.environ.get("DATABASE_HOST"):
         yield
         return
     with tempfile.TemporaryDirectory() as directory, postgres(Path(directory, "data"), fsync="off") as server:
-        connections["default"].settings_dict.update(HOST=str(server.socket_dir), USER=USER)
+        connections["default"].settings_dict.update(HOST=str(server.socket_dir), PORT=PORT, USER=USER)
         yield
         connections.close_all()
 
@@ -52,9 +55,10 @@ def computer(electronics: Category) -> Product:
 
 @pytest.fixture
 def deborah(db: None) -> Customer:
-    return Customer.objects.create(
-        first_name="Deborah", last_name="Bruen", email="deborah.bruen@example.com", password="!"
-    )
+    customer = Customer(first_name="Deborah", last_name="Bruen", email="deborah.bruen@example.com")
+    customer.set_password("correct horse battery")
+    customer.save()
+    return customer
 
 
 @pytest.fixture

@@ -1,100 +1,113 @@
 """`manage.py quickstart`: the whole shop without Docker, on a PostgreSQL of its own in backend/.postgres/."""
 
 import argparse
-import fcntl
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .postgres import DATABASE, USER, PostgresError, Server, end_with_parent, postgres
+from .postgres import DATABASE, PORT, USER, PostgresError, Server, end_with_parent, lock, postgres
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STATE = BASE_DIR / ".postgres"
 
 
-def quickstart(arguments: list[str]) -> str | None:
-    """Run PostgreSQL and the development server until Ctrl-C; return what went wrong, in one line."""
+def quickstart(arguments: list[str]) -> None:
+    """Run PostgreSQL and the development server until Ctrl-C; exit with one line on what went wrong."""
     parser = argparse.ArgumentParser(prog="manage.py quickstart", description=__doc__)
     parser.add_argument(
         "address", nargs="?", default="127.0.0.1:8000", help="[host:]port, 127.0.0.1:8000 if not given"
     )
     host, _, port = parser.parse_args(arguments).address.rpartition(":")
+    host = host or "127.0.0.1"
+    signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGHUP, stop)
-    if "UV" in os.environ:
-        end_with_parent(signal.SIGTERM)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, stop)
+    with suppress(OSError):
+        # uv cannot hand on its own kill -9. Other parents, a shell for one, may end before the shop.
+        if Path(f"/proc/{os.getppid()}/exe").samefile(os.environ.get("UV", "")):
+            end_with_parent(signal.SIGTERM)
     try:
-        check_port(host or "127.0.0.1", port)
         STATE.mkdir(exist_ok=True)
-        with (STATE / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with postgres(STATE / "data") as server:
-                run_shop(server, f"{host or '127.0.0.1'}:{port}")
+        lock(STATE, patience=0)
+        check_port(host, port)
+        with postgres(STATE / "data") as server:
+            run_shop(server, f"{host}:{port}")
     except KeyboardInterrupt:
-        return None
-    except BlockingIOError:
-        return "quickstart: it runs already in this checkout"
-    except (OSError, PostgresError) as error:
-        return f"quickstart: {error}"
-    return None
+        return
+    except PostgresError as error:
+        sys.exit(f"quickstart: {' '.join(str(error).split())}")
+    except OSError as error:
+        sys.exit(f"quickstart: {error}; it needs to write in {STATE} and /tmp")
 
 
 def stop(*_: Any) -> None:
-    """Handle a signal as Ctrl-C is handled."""
+    """Handle the first signal as Ctrl-C is handled; another one must not break into the cleaning up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def check_port(host: str, port: str) -> None:
-    """Raise OSError when the shop could not listen there."""
+    """Exit with one line unless the shop can listen there."""
     try:
-        with socket.create_server((host, int(port))):
+        if not re.fullmatch("[1-9][0-9]{0,4}", port):
+            raise ValueError("not a port")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server((host.strip("[]"), int(port)), family=family):
             pass
     except (OSError, ValueError, OverflowError) as error:
-        raise OSError(f"cannot listen on {host}:{port} ({error}); name another: quickstart 8001") from None
+        sys.exit(f"quickstart: cannot listen on {host}:{port} ({error}); name another port: quickstart 8001")
 
 
 def run_shop(server: Server, address: str) -> None:
-    """Run the entrypoint of the container image on this server until the shop or the server ends."""
-    environment = {
+    """Run the entrypoint of the container image on this server; exit with one line when either ends."""
+    database = {
         "DEBUG": "1",
-        "DATABASE_HOST": str(server.socket_dir),
+        "DATABASE_ENGINE": "postgresql",
         "DATABASE_NAME": DATABASE,
         "DATABASE_USERNAME": USER,
+        "DATABASE_HOST": str(server.socket_dir),
+        "DATABASE_PORT": PORT,
     }
-    admin = {
-        "DJANGO_SUPERUSER_USERNAME": "admin",
-        "DJANGO_SUPERUSER_PASSWORD": "admin123",
-        "DJANGO_SUPERUSER_EMAIL": "admin@example.com",
+    # They win over the developer's environment and backend/.env, which may be meant for Docker or production.
+    environment = {
+        **os.environ,
+        **database,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "DJANGO_SETTINGS_MODULE": "webshop.settings",
+        "DJANGO_ALLOWED_HOSTS": f"localhost,127.0.0.1,[::1],{os.environ.get('DJANGO_ALLOWED_HOSTS', '')}",
+        "DJANGO_HTTPS": "0",
     }
-    # Other manage.py commands find the database here as long as it runs.
     env_file = STATE / "env"
-    env_file.write_text("".join(f"{name}={value}\n" for name, value in environment.items()))
-    shop = subprocess.Popen(
-        ["sh", "entrypoint.sh", "python", "manage.py", "runserver", address],
-        cwd=BASE_DIR,
-        env={
-            **os.environ,
-            **environment,
-            **admin,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        },
-        process_group=0,
-        preexec_fn=lambda: end_with_parent(signal.SIGTERM),
-    )
     try:
-        while shop.poll() is None:
-            if server.process.poll() is not None:
-                raise PostgresError(f"PostgreSQL ended; its log is {STATE / 'postgres.log'}")
-            time.sleep(0.2)
-        raise PostgresError(f"the shop ended with exit code {shop.returncode}")
+        # Other manage.py commands find the database here as long as it runs.
+        env_file.write_text("".join(f"{name}={value}\n" for name, value in database.items()))
+        shop = subprocess.Popen(
+            ["sh", "entrypoint.sh", "python", "manage.py", "runserver", address],
+            stdin=subprocess.DEVNULL,
+            cwd=BASE_DIR,
+            env=environment,
+            process_group=0,
+            preexec_fn=partial(end_with_parent, signal.SIGTERM),
+        )
+        try:
+            while server.process.poll() is None and shop.poll() is None:
+                time.sleep(0.2)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(shop.pid, signal.SIGTERM)
+            shop.wait()
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(shop.pid, signal.SIGTERM)
-        shop.wait()
-        env_file.unlink()
+        env_file.unlink(missing_ok=True)
+    if server.process.poll() is None:
+        sys.exit(f"quickstart: the shop ended (exit code {shop.returncode}); start it again")
+    sys.exit(f"quickstart: PostgreSQL ended (log: {STATE / 'postgres.log'}); start it again")

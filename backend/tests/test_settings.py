@@ -1,0 +1,134 @@
+"""The configuration: what the environment may say, and the one line that refuses the rest."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+BACKEND = settings.BASE_DIR
+PRODUCTION = {
+    "DJANGO_SECRET_KEY": "k9$2mzq!0v#r7w@x4c8b1n5t3y6u-e+a_s(d)f=g%hjlp-q1w2e3r4",
+    "DJANGO_ALLOWED_HOSTS": "shop.example,www.shop.example",
+}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the code without any .env."""
+    ignore = shutil.ignore_patterns(".*", "tests", "__pycache__", "staticfiles")
+    return shutil.copytree(BACKEND, tmp_path / "backend", ignore=ignore)
+
+
+def run(checkout: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=checkout,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def setting(checkout: Path, expression: str, **environment: str) -> str:
+    code = f"from webshop import settings; print({expression})"
+    result = run(checkout, "-c", code, **environment)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+REFUSED = [
+    ({}, "DJANGO_SECRET_KEY is missing or a placeholder; with DEBUG=0 set a long random one"),
+    (
+        {**PRODUCTION, "DJANGO_SECRET_KEY": "your-secret-key"},
+        "DJANGO_SECRET_KEY is missing or a placeholder; with DEBUG=0 set a long random one",
+    ),
+    (
+        {**PRODUCTION, "DJANGO_SECRET_KEY": "django-insecure-development-only"},
+        "DJANGO_SECRET_KEY is missing or a placeholder; with DEBUG=0 set a long random one",
+    ),
+    (
+        {**PRODUCTION, "DJANGO_ALLOWED_HOSTS": " , "},
+        "DJANGO_ALLOWED_HOSTS is missing; with DEBUG=0 name the shop's hosts, such as yourdomain.com",
+    ),
+    ({"DEBUG": "False"}, "DEBUG must be 0 or 1, not 'False'"),
+    ({"DEBUG": "1", "DJANGO_HTTPS": "yes"}, "DJANGO_HTTPS must be 0 or 1, not 'yes'"),
+    ({"DEBUG": "1", "SHOP_API_AUTH": "none"}, "SHOP_API_AUTH must be open or required, not 'none'"),
+    ({"DEBUG": "1", "DATABASE_ENGINE": "mysql"}, "DATABASE_ENGINE must be postgresql, not 'mysql'"),
+    ({"DEBUG": "1", "DATABASE_PORT": "0"}, "DATABASE_PORT must be a port from 1 to 65535, not '0'"),
+    ({"DEBUG": "1", "DATABASE_PORT": "70000"}, "DATABASE_PORT must be a port from 1 to 65535, not '70000'"),
+    ({"DEBUG": "1", "DATABASE_PORT": "٣"}, "DATABASE_PORT must be a port from 1 to 65535, not '٣'"),
+]
+
+
+@pytest.mark.parametrize(("environment", "message"), REFUSED)
+def test_what_cannot_be_meant_is_refused_in_one_line(
+    checkout: Path, environment: dict[str, str], message: str
+) -> None:
+    command = run(checkout, "manage.py", "migrate", **environment)
+    assert (command.returncode, command.stdout, command.stderr) == (1, "", f"manage.py: {message}\n")
+    server = run(checkout, "-m", "gunicorn", "webshop.wsgi", **environment)
+    assert server.returncode == 1
+    assert server.stderr == f"webshop: {message}\n"
+
+
+def test_an_unreachable_database_is_one_line(checkout: Path) -> None:
+    result = run(checkout, "manage.py", "migrate", DEBUG="1", DATABASE_HOST="127.0.0.1", DATABASE_PORT="1")
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(
+        'manage.py: the database does not answer: connection to server at "127.0.0.1", port 1 failed'
+    )
+
+
+def test_production_is_the_default(checkout: Path) -> None:
+    assert setting(checkout, "settings.DEBUG, settings.SHOP_API_AUTH", **PRODUCTION) == "False required"
+    hosts = setting(checkout, "settings.ALLOWED_HOSTS", **PRODUCTION)
+    assert hosts == "['shop.example', 'www.shop.example']"
+
+
+def test_development_is_open(checkout: Path) -> None:
+    assert setting(checkout, "settings.DEBUG, settings.SHOP_API_AUTH", DEBUG="1") == "True open"
+    assert setting(checkout, "settings.SHOP_API_AUTH", DEBUG="1", SHOP_API_AUTH="required") == "required"
+
+
+def test_the_database_of_the_specification(checkout: Path) -> None:
+    shutil.copy(BACKEND / ".env.example", checkout / ".env")
+    keys = "[settings.DATABASES['default'][key] for key in ('NAME', 'USER', 'PASSWORD', 'HOST', 'PORT')]"
+    assert setting(checkout, keys) == "['webshop_db', 'webshop_user', 'webshop_password', 'db', '5432']"
+    assert setting(checkout, "settings.DEBUG, settings.ALLOWED_HOSTS") == "True ['localhost', '127.0.0.1']"
+
+
+def test_an_env_file_never_overrides_the_environment(checkout: Path) -> None:
+    (checkout / ".env").write_text(
+        "# a comment\n\nDEBUG=1\nDATABASE_HOST = 'from file'\nexport DATABASE_NAME=\"named\"\n"
+    )
+    hosts = "settings.DATABASES['default']['HOST'], settings.DATABASES['default']['NAME']"
+    assert setting(checkout, hosts) == "from file named"
+    assert setting(checkout, hosts, DATABASE_HOST="real") == "real named"
+
+
+def test_an_unreadable_env_file_is_one_line(checkout: Path) -> None:
+    (checkout / ".env").write_bytes(b"DEBUG=1\n\xff\xfe")
+    result = run(checkout, "manage.py", "check")
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert ".env cannot be read" in result.stderr
+
+
+def test_the_deployment_check_is_clean(checkout: Path) -> None:
+    result = run(
+        checkout, "manage.py", "check", "--deploy", "--fail-level", "WARNING", DJANGO_HTTPS="1", **PRODUCTION
+    )
+    assert (result.returncode, result.stdout) == (0, "System check identified no issues (0 silenced).\n")
+
+
+def test_https_hangs_on_one_switch(checkout: Path) -> None:
+    names = "[getattr(settings, name, None) for name in ('SECURE_SSL_REDIRECT', 'SESSION_COOKIE_SECURE')]"
+    assert setting(checkout, names, **PRODUCTION) == "[None, None]"
+    assert setting(checkout, names, DJANGO_HTTPS="1", **PRODUCTION) == "[True, True]"
