@@ -203,6 +203,14 @@ class OrderQuerySet(models.QuerySet["Order"]):
         before = OPEN_STATUSES[: OPEN_STATUSES.index(status)] if status in OPEN_STATUSES else OPEN_STATUSES
         return self.filter(status__in=before).update(status=status)
 
+    def update_totals(self) -> int:
+        """Store the sum of its lines as each order's total_amount, in one statement; return their number."""
+        lines = (
+            OrderItem.objects.filter(order=models.OuterRef("pk")).with_subtotal().order_by().values("order")
+        )
+        total = lines.annotate(total=Sum("subtotal")).values("total")
+        return self.update(total_amount=Coalesce(models.Subquery(total), ZERO))
+
 
 class Order(models.Model):
     """A customer's order; total_amount is the sum of its lines."""
@@ -242,10 +250,8 @@ class Order(models.Model):
         return f"Order {self.order_id}"
 
     def update_total(self) -> None:
-        """Store the sum of the lines as total_amount, in one statement."""
-        lines = OrderItem.objects.filter(order=self).with_subtotal().order_by().values("order")
-        total = lines.annotate(total=Sum("subtotal")).values("total")
-        Order.objects.filter(pk=self.pk).update(total_amount=Coalesce(models.Subquery(total), ZERO))
+        """Store the sum of the lines as total_amount."""
+        Order.objects.filter(pk=self.pk).update_totals()
         self.refresh_from_db(fields=["total_amount"])
 
 

@@ -132,7 +132,7 @@ def scatter(total: int, count: int, spread: int, random: Random) -> list[int]:
 
 def make_customers(fake: Faker) -> list[Customer]:
     """Return 100 customers, Deborah Bruen first."""
-    password = make_password(PASSWORD, salt=SALT)
+    password = make_password(PASSWORD, salt=SALT, hasher="pbkdf2_sha256")
     names = [("Deborah", "Bruen")] + [(fake.first_name(), fake.last_name()) for _ in range(99)]
     customers, emails = [], set()
     for first_name, last_name in names:

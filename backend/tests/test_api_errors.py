@@ -1,0 +1,158 @@
+"""What all endpoints share: methods, JSON errors whatever DEBUG says, and hostile requests."""
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+from pytest_django import Settings
+
+from shop.models import Cart, Customer, Order
+
+PATHS = [
+    "/shop/api/products/",
+    "/shop/api/customer/1/orders/",
+    "/shop/api/order/1/",
+    "/shop/api/customer/1/cart/",
+    "/shop/api/bestsellers/",
+    "/shop/api/low-stock/",
+    "/shop/api/customer-stats/",
+    "/shop/api/category-stats/",
+]
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["DEBUG=0", "DEBUG=1"])
+def _debug(request: pytest.FixtureRequest, settings: Settings) -> None:
+    settings.DEBUG = request.param
+
+
+@pytest.fixture
+def customer_1(order: Order, cart: Cart) -> Customer:
+    """Deborah, her order and her cart under the ids of the paths above."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+        for statement in (
+            "UPDATE customer SET customer_id = 1",
+            'UPDATE "order" SET customer_id = 1, order_id = 1',
+            "UPDATE cart SET customer_id = 1",
+            "UPDATE order_item SET order_id = 1",
+        ):
+            cursor.execute(statement)
+    return Customer.objects.get(pk=1)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_head_is_get_without_the_body(client: Client, customer_1: Customer, path: str) -> None:
+    get, head = client.get(path), client.head(path)
+    assert get.status_code == head.status_code == 200
+    assert head.content == b""
+    assert head.headers["Content-Length"] == get.headers["Content-Length"] == str(len(get.content))
+    assert head.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
+@pytest.mark.parametrize("path", PATHS)
+def test_other_methods_are_not_allowed(client: Client, path: str, method: str) -> None:
+    response = client.generic(method, path)
+    assert response.status_code == 405
+    assert response.headers["Allow"] == "GET, HEAD"
+    assert response.json() == {"error": "Method not allowed"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "nope/",
+        "nope",
+        "products/1/",
+        "order/",
+        "order/abc/",
+        "order/-1/",
+        "order/1.5/",
+        "order/1%00/",
+        "order/٣/",
+        "order/ 1/",
+        "order/1;DROP TABLE customer/",
+        "order/" + "9" * 5000 + "/",
+        "customer/%F0%9F%9B%92/cart/",
+        "customer/%ff%fe/cart/",
+        "customer/1/orders/x/",
+        "products/%00",
+        "../api/nope/",
+    ],
+)
+def test_unknown_paths_are_not_found_in_json(client: Client, path: str) -> None:
+    response = client.get("/shop/api/" + path)
+    assert response.status_code == 404
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.json() == {"error": "Not Found"}
+
+
+@pytest.mark.parametrize("number", [0, 2**31 - 1, 2**31, 2**63, 10**30, int("9" * 4000)])
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("customer/{}/orders/", "Customer not found"),
+        ("order/{}/", "Order not found"),
+        ("customer/{}/cart/", "Cart not found"),
+    ],
+)
+def test_ids_of_any_size_are_not_found(client: Client, path: str, number: int, message: str) -> None:
+    response = client.get("/shop/api/" + path.format(number))
+    assert response.status_code == 404
+    assert response.json() == {"error": message}
+
+
+def test_a_missing_slash_is_added(client: Client) -> None:
+    response = client.get("/shop/api/products")
+    assert response.status_code == 301
+    assert response.headers["Location"] == "/shop/api/products/"
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("query", ["q=%00", "%00=1", "q=%F0%9F%9B%92", "q=" + "x" * 5000, "&&&===", "q=%ff"])
+def test_a_strange_query_string_never_breaks(
+    client: Client, customer_1: Customer, path: str, query: str
+) -> None:
+    response = client.get(path, QUERY_STRING=query)
+    expected = 400 if "%00" in query else 200
+    assert response.status_code == expected
+    if expected == 400:
+        assert response.json() == {"error": "Bad Request"}
+
+
+@pytest.mark.parametrize("cookie", ['"aaaaaaaa\\000"', "x" * 5000, "ünïcödé", "';--"])
+def test_a_strange_session_cookie_never_breaks(client: Client, settings: Settings, cookie: str) -> None:
+    settings.SHOP_API_AUTH = "required"
+    response = client.get("/shop/api/customer-stats/", headers={"cookie": f"sessionid={cookie}"})
+    assert response.status_code == (400 if "\\000" in cookie else 401)
+    assert list(response.json()) == ["error"]
+
+
+def test_a_foreign_host_is_a_bad_request(client: Client) -> None:
+    response = client.get("/shop/api/products/", headers={"host": "evil.example"})
+    assert response.status_code == 400
+    assert response.json() == {"error": "Bad Request"}
+
+
+def test_an_unexpected_failure_shows_no_detail(client: Client) -> None:
+    client.raise_request_exception = False
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE product RENAME COLUMN price TO cost")
+    response = client.get("/shop/api/products/")
+    assert response.status_code == 500
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.json() == {"error": "Internal Server Error"}
+
+
+def test_outside_the_api_errors_stay_pages(client: Client) -> None:
+    response = client.get("/nope/")
+    assert response.status_code == 404
+    assert response.headers["Content-Type"].startswith("text/html")
+    assert client.get("/shop/apinope/").headers["Content-Type"].startswith("text/html")
+
+
+def test_the_debug_switch_of_these_tests_works() -> None:
+    assert settings.DEBUG in {True, False}

@@ -1,0 +1,255 @@
+"""The rules of the tables hold in the database itself, whoever writes: each is broken here once, in SQL."""
+
+import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from django.db import DatabaseError, IntegrityError, connection, models, transaction
+from django.db.models import RestrictedError
+from django.utils import timezone
+from pytest_django import Settings
+
+from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, OrderStatus, Product
+
+pytestmark = pytest.mark.django_db
+
+
+def sql(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def test_the_tables_have_the_names_of_the_specification() -> None:
+    tables = {model._meta.db_table for model in apps.get_app_config("shop").get_models()}
+    assert tables == {"customer", "category", "product", "order", "order_item", "cart", "cart_item"}
+    assert tables <= set(connection.introspection.table_names())
+
+
+def test_the_migrations_are_complete_and_go_back_and_forth() -> None:
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+    keys = (
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype IN ('f', 'u') ORDER BY 1"
+    )
+    before = sql(keys)
+    for target in ("0001", "0002", "zero", "0002"):
+        call_command("migrate", "shop", target, verbosity=0)
+    assert sql(keys) == before
+
+
+BROKEN = {
+    "product_price_not_negative": "UPDATE product SET price = -0.01",
+    "product_stock_not_negative": "UPDATE product SET stock = -1",
+    "order_status_known": "UPDATE \"order\" SET status = 'lost'",
+    "order_total_amount_not_negative": 'UPDATE "order" SET total_amount = -0.01',
+    "order_item_quantity_positive": "UPDATE order_item SET quantity = 0",
+    "order_item_price_per_unit_not_negative": "UPDATE order_item SET price_per_unit = -0.01",
+    "cart_item_quantity_positive": "UPDATE cart_item SET quantity = 0",
+    "customer_email_lower_case": "UPDATE customer SET email = 'Deborah.Bruen@example.com'",
+    "customer_email_unique": "INSERT INTO customer (first_name, last_name, email, password) "
+    "SELECT first_name, last_name, email, password FROM customer",
+    "category_category_name_unique": "INSERT INTO category (category_name) VALUES ('Home')",
+    "cart_customer_unique": "INSERT INTO cart (customer_id) SELECT customer_id FROM cart",
+    "cart_item_cart_product_unique": "INSERT INTO cart_item (cart_id, product_id, quantity) "
+    "SELECT cart_id, product_id, 1 FROM cart_item",
+    "product_category_id_fk": "INSERT INTO product (name, price, category_id) VALUES ('Lamp', 1, 0)",
+    "order_customer_id_fk": 'INSERT INTO "order" (customer_id) VALUES (0)',
+    "order_item_order_id_fk": "UPDATE order_item SET order_id = 0",
+    "order_item_product_id_fk": "UPDATE order_item SET product_id = 0",
+    "cart_customer_id_fk": "UPDATE cart SET customer_id = 0",
+    "cart_item_cart_id_fk": "UPDATE cart_item SET cart_id = 0",
+    "cart_item_product_id_fk": "UPDATE cart_item SET product_id = 0",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_rule_is_refused_by_its_name(name: str, order: Order, cart: Cart) -> None:
+    sql("SET CONSTRAINTS ALL IMMEDIATE")
+    with pytest.raises(IntegrityError) as refusal, transaction.atomic():
+        sql(BROKEN[name])
+    assert refusal.value.__cause__.diag.constraint_name == name  # type: ignore[union-attr]
+
+
+def test_every_rule_of_the_tables_is_broken_above() -> None:
+    rules = sql(
+        "SELECT conname FROM pg_constraint WHERE conrelid = ANY(%s::regclass[]) AND contype IN ('c','u','f')",
+        [f'"{model._meta.db_table}"' for model in apps.get_app_config("shop").get_models()],
+    )
+    assert {name for (name,) in rules} == set(BROKEN)
+
+
+FORM_MESSAGES = [
+    (Product(name="Lamp", price=-1), "The price must not be negative."),
+    (Product(name="Lamp", price=1, stock=-1), "The stock must not be negative."),
+    (Order(total_amount=-1), "The total amount must not be negative."),
+    (OrderItem(quantity=0, price_per_unit=1), "The quantity must be at least 1."),
+    (OrderItem(quantity=1, price_per_unit=-1), "The price must not be negative."),
+    (CartItem(quantity=0), "The quantity must be at least 1."),
+    (Customer(email="DEBORAH.BRUEN@example.com"), "A customer with this e-mail address exists already."),
+    (Category(category_name="Home"), "A category with this name exists already."),
+]
+
+
+@pytest.mark.parametrize(("row", "message"), FORM_MESSAGES)
+def test_a_broken_rule_has_a_message_for_forms(
+    row: models.Model, message: str, deborah: Customer, home: Category
+) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        row.validate_constraints()
+    assert refusal.value.messages == [message]
+
+
+def test_a_second_cart_has_a_message_for_forms(cart: Cart) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Cart(customer=cart.customer).validate_unique()
+    assert refusal.value.messages == ["This customer has a cart already."]
+
+
+def test_defaults_stand_in_the_database(deborah: Customer, home: Category) -> None:
+    sql('INSERT INTO "order" (customer_id) VALUES (%s)', deborah.pk)
+    order = Order.objects.get()
+    assert (order.status, order.order_date) == ("pending", timezone.localdate())
+    assert order.total_amount == Decimal(0)
+    sql("INSERT INTO product (name, price, category_id) VALUES ('Lamp', 1, %s)", home.pk)
+    product = Product.objects.get()
+    assert (product.stock, product.description) == (0, "")
+    sql("INSERT INTO cart (customer_id) VALUES (%s)", deborah.pk)
+    assert timezone.now() - Cart.objects.get().last_updated < datetime.timedelta(minutes=1)
+    sql("INSERT INTO customer (first_name, last_name, email, password) VALUES ('A', 'B', 'a@b.example', '!')")
+    customer = Customer.objects.get(email="a@b.example")
+    assert (customer.strasse, customer.ort, customer.plz) == ("", "", "")
+
+
+def test_the_defaults_of_the_models_are_the_same(deborah: Customer) -> None:
+    order = Order(customer=deborah)
+    assert (order.status, order.order_date) == ("pending", timezone.localdate())
+    assert order.total_amount == Decimal(0)
+    assert Product().stock == 0
+
+
+def test_deleting_a_customer_in_sql_takes_orders_and_cart_along(
+    order: Order, cart: Cart, jonas: Customer
+) -> None:
+    Order.objects.create(customer=jonas)
+    sql("DELETE FROM customer WHERE customer_id = %s", order.customer_id)
+    counts = [model.objects.count() for model in (Customer, Order, OrderItem, Product)]
+    assert counts == [1, 1, 0, 2]
+    assert not Cart.objects.exists()
+    assert not CartItem.objects.exists()
+
+
+def test_deleting_an_order_in_sql_takes_its_lines_along(order: Order) -> None:
+    sql('DELETE FROM "order"')
+    assert not OrderItem.objects.exists()
+
+
+def test_deleting_a_product_in_sql_empties_carts_but_spares_orders(
+    order: Order, cart: Cart, computer: Product, gloves: Product
+) -> None:
+    sql("DELETE FROM product WHERE product_id = %s", computer.pk)
+    assert not CartItem.objects.exists()
+    with pytest.raises(IntegrityError, match="order_item_product_id_fk"), transaction.atomic():
+        sql("DELETE FROM product WHERE product_id = %s", gloves.pk)
+
+
+def test_deleting_a_cart_in_sql_takes_its_lines_along(cart: Cart) -> None:
+    sql("DELETE FROM cart")
+    assert not CartItem.objects.exists()
+
+
+def test_deleting_a_category_with_products_is_refused(gloves: Product) -> None:
+    with pytest.raises(IntegrityError, match="product_category_id_fk"), transaction.atomic():
+        sql("DELETE FROM category")
+    with pytest.raises(RestrictedError):
+        gloves.category.delete()
+
+
+def test_the_orm_deletes_as_the_database_does(order: Order, cart: Cart, gloves: Product) -> None:
+    with pytest.raises(RestrictedError):
+        gloves.delete()
+    order.customer.delete()
+    assert not Order.objects.exists()
+    assert not Cart.objects.exists()
+    gloves.delete()
+    assert Product.objects.count() == 1
+
+
+def test_one_index_per_foreign_key_and_one_on_order_date() -> None:
+    indexes = sql(
+        """
+        SELECT indrelid::regclass::text, array_agg(attname::text ORDER BY position)
+        FROM pg_index
+        CROSS JOIN unnest(indkey) WITH ORDINALITY AS keys(attnum, position)
+        JOIN pg_attribute ON attrelid = indrelid AND pg_attribute.attnum = keys.attnum
+        WHERE indrelid = ANY(%s::regclass[]) AND NOT indisprimary
+        GROUP BY indexrelid, indrelid""",
+        [f'"{model._meta.db_table}"' for model in apps.get_app_config("shop").get_models()],
+    )
+    assert sorted(indexes) == [
+        ('"order"', ["customer_id"]),
+        ('"order"', ["order_date"]),
+        ("cart", ["customer_id"]),
+        ("cart_item", ["cart_id"]),
+        ("cart_item", ["cart_id", "product_id"]),
+        ("cart_item", ["product_id"]),
+        ("category", ["category_name"]),
+        ("customer", ["email"]),
+        ("order_item", ["order_id"]),
+        ("order_item", ["product_id"]),
+        ("product", ["category_id"]),
+    ]
+
+
+def test_an_email_is_stored_and_found_in_lower_case(deborah: Customer) -> None:
+    customer = Customer.objects.create(first_name="J", last_name="D", email="John@EXAMPLE.com", password="!")
+    assert sql("SELECT email FROM customer WHERE customer_id = %s", customer.pk) == [("john@example.com",)]
+    assert Customer.objects.get(email="JOHN@example.com") == customer
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Customer.objects.filter(pk=deborah.pk).update(email="JOHN@example.COM")
+
+
+def test_a_password_is_a_hash(deborah: Customer, settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+    deborah.set_password("geheim")
+    deborah.save()
+    (stored,) = sql("SELECT password FROM customer")[0]
+    assert stored.startswith("pbkdf2_sha256$")
+    assert deborah.check_password("geheim")
+    assert not deborah.check_password("Geheim")
+    assert not Customer(password="geheim").check_password("geheim")
+
+
+@pytest.mark.parametrize(
+    ("status", "moved"),
+    [
+        (OrderStatus.PROCESSING, ["pending"]),
+        (OrderStatus.SHIPPED, ["pending", "processing"]),
+        (OrderStatus.COMPLETED, ["pending", "processing", "shipped"]),
+        (OrderStatus.CANCELLED, ["pending", "processing", "shipped"]),
+    ],
+)
+def test_orders_move_forward_only(status: OrderStatus, moved: list[str], deborah: Customer) -> None:
+    orders = {old: Order.objects.create(customer=deborah, status=old) for old in OrderStatus.values}
+    assert Order.objects.move_to(status) == len(moved)
+    for old, order in orders.items():
+        order.refresh_from_db()
+        assert order.status == (status if old in moved else old)
+
+
+def test_the_total_is_the_sum_of_the_lines(order: Order, computer: Product) -> None:
+    Order.objects.update(total_amount=1)
+    OrderItem.objects.create(order=order, product=computer, quantity=3, price_per_unit="0.01")
+    order.update_total()
+    assert str(order.total_amount) == "472.01"
+    order.items.all().delete()
+    order.update_total()
+    assert Order.objects.get().total_amount == 0
+
+
+def test_a_price_that_does_not_fit_is_refused(home: Category) -> None:
+    with pytest.raises(DatabaseError), transaction.atomic():
+        sql("INSERT INTO product (name, price, category_id) VALUES ('Lamp', 100000000, %s)", home.pk)
