@@ -1,0 +1,161 @@
+"""What the seven admins share, with a million rows in the table.
+
+A change writes only what was changed, a deletion is counted instead of listed, and no URL makes a page fail.
+"""
+
+# ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import BadRequest, ValidationError
+from django.db.models import Count, Field, Model, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import ngettext
+
+DELETE_AT_ONCE = 500
+"""So many rows can be deleted in one go; each becomes a field of the page that asks whether one is sure."""
+
+
+def number_of(model: type[Model], foreign_key: str) -> Coalesce:
+    """Return the number of rows that refer to the outer row: only the rows on the page are counted."""
+    rows = model._default_manager.filter(**{foreign_key: OuterRef("pk")}).order_by().values(foreign_key)
+    return Coalesce(Subquery(rows.annotate(number=Count("pk")).values("number")), 0)
+
+
+def list_link(model: type[Model], foreign_key: str, obj: Model, number: int) -> SafeString:
+    """Return the link to the list of the rows that refer to this object."""
+    meta = model._meta
+    noun = meta.verbose_name if number == 1 else meta.verbose_name_plural
+    url = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
+    return format_html('<a href="{}?{}__exact={}">{} {}</a>', url, foreign_key, obj.pk, number, noun)
+
+
+def change_link(obj: Model) -> SafeString:
+    """Return the link to this object's own page."""
+    url = reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=[obj.pk])
+    return format_html('<a href="{}">{}</a>', url, obj)
+
+
+class KnowsWhatWasSeen(admin.options.BaseModelAdmin):
+    """Compares a form with what its page showed, not with what the database holds when it comes back."""
+
+    def formfield_for_dbfield(self, db_field: Field, request: HttpRequest, **kwargs: Any) -> Any:
+        """Have the page carry each field's first value, which `changed_data` is compared with."""
+        return super().formfield_for_dbfield(db_field, request, show_hidden_initial=True, **kwargs)
+
+
+class LineInline(KnowsWhatWasSeen, admin.TabularInline):
+    """The lines of an order or a cart, inside its page."""
+
+    autocomplete_fields = ("product",)
+    extra = 0
+
+
+class ShopAdmin(KnowsWhatWasSeen, admin.ModelAdmin):
+    """The admin of any table of the shop."""
+
+    show_full_result_count = False
+
+    link_lookups: Sequence[str] = ()
+    """What may stand in the URL of the list: what the admin's own pages link to."""
+
+    number_field = ""
+    """The column in which a search for a number looks, and in no other."""
+
+    cascade: dict[type[Model], str] = {}
+    """The tables that lose rows together with this one, and how their rows refer to it."""
+
+    restriction = ("", "", "")
+    """The relation that keeps a row from being deleted, and how to say so of one and of many rows."""
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the lookups of the admin's own pages; others could guess a password hash letter by letter."""
+        dates = [f"{self.date_hierarchy}__{part}" for part in ("year", "month", "day")]
+        return lookup in (*self.link_lookups, *dates)
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Return the list; Django forgets to treat a year it cannot compute with as any other bad value."""
+        try:
+            return super().get_changelist_instance(request)
+        except (ValueError, OverflowError) as error:
+            raise IncorrectLookupParameters from error
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, str | list[str]]:
+        """Take no values for a new object from the URL, where they are not checked."""
+        return {}
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, search_term: str
+    ) -> tuple[QuerySet, bool]:
+        """Find a number in number_field, by its index; Django would compare it as text, row by row."""
+        if self.number_field and search_term.isdecimal() and len(search_term) < 20:
+            return queryset.filter(**{self.number_field: int(search_term)}), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        """Run the action, unless what is selected cannot be rows of this table."""
+        try:
+            for value in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                self.opts.pk.clean(value, None)
+        except ValidationError as error:
+            raise BadRequest(error.messages) from error
+        return super().response_action(request, queryset)
+
+    def changed_columns(self, form: forms.ModelForm) -> list[str]:
+        """Return the columns to write after a change."""
+        return form.changed_data
+
+    def save_model(self, request: HttpRequest, obj: Model, form: forms.ModelForm, change: bool) -> None:
+        """Write what staff changed, and nothing that others changed while the page was open."""
+        obj.save(update_fields=self.changed_columns(form) if change else None)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Do the same for the lines."""
+        formset.save(commit=False)
+        for line in formset.deleted_objects:
+            line.delete()
+        for line, changed in formset.changed_objects:
+            line.save(update_fields=changed)
+        for line in formset.new_objects:
+            line.save()
+
+    def get_deleted_objects(
+        self, objs: Sequence[Model] | QuerySet, request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Count what goes with these objects or keeps them; Django would load and list every row of it."""
+        objs = list(objs[: DELETE_AT_ONCE + 1])
+        plural = str(self.opts.verbose_name_plural)
+        if len(objs) > DELETE_AT_ONCE:
+            return [], {}, set(), [f"More than {DELETE_AT_ONCE} {plural} are selected: delete fewer at once."]
+        keys = [obj.pk for obj in objs]
+        counts = {plural: len(objs)}
+        forbidden = set()
+        for model, foreign_key in self.cascade.items():
+            number = model._default_manager.filter(**{f"{foreign_key}__in": keys}).count()
+            if number:
+                counts[str(model._meta.verbose_name_plural)] = number
+                if not self.admin_site.get_model_admin(model).has_delete_permission(request):
+                    forbidden.add(str(model._meta.verbose_name))
+        name = capfirst(self.opts.verbose_name)
+        links: list[str] = [format_html("{}: {}", name, change_link(obj)) for obj in objs]
+        return links, counts, forbidden, self.reasons_to_keep(keys)
+
+    def reasons_to_keep(self, keys: Sequence[int]) -> list[str]:
+        """Return a line for each of these objects that cannot be deleted, in one query."""
+        relation, one, many = self.restriction
+        if not relation:
+            return []
+        kept = self.model._default_manager.filter(pk__in=keys).annotate(number=Count(relation))
+        kept = kept.filter(number__gt=0).order_by("pk")
+        return [f"{obj}: {ngettext(one, many, obj.number) % obj.number}" for obj in kept]

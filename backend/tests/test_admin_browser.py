@@ -1,0 +1,144 @@
+"""The admin in a real browser: styled, and its scripts at work."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from pytest_django.live_server_helper import LiveServer
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import staleness_of, visibility_of_element_located
+from selenium.webdriver.support.wait import WebDriverWait
+
+from shop.models import Customer, Order, Product
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--window-size=1280,1000",
+)
+WAIT_SECONDS = 20
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Chrome]:
+    """Start a Chromium with a fresh profile; without one on the machine, skip, but never in CI."""
+    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not chromedriver:
+        reason = "chromium and chromedriver are not installed"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    options = ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path}"):
+        options.add_argument(flag)
+    driver = Chrome(options, ChromeService(chromedriver))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def find(browser: Chrome) -> Callable[[str], WebElement]:
+    """Return the function that waits for the element of a CSS selector to be seen."""
+
+    def wait_for(selector: str) -> WebElement:
+        wait = WebDriverWait(browser, WAIT_SECONDS)
+        return wait.until(visibility_of_element_located((By.CSS_SELECTOR, selector)), selector)
+
+    return wait_for
+
+
+@pytest.fixture
+def save(browser: Chrome, find: Callable[[str], WebElement]) -> Callable[[], str]:
+    """Return the function that presses Save and returns the message on the next page."""
+
+    def press() -> str:
+        button = find("[name=_save]")
+        button.click()
+        WebDriverWait(browser, WAIT_SECONDS).until(staleness_of(button))
+        return find(".messagelist .success").text
+
+    return press
+
+
+@pytest.fixture
+def signed_in(
+    browser: Chrome, find: Callable[[str], WebElement], live_server: LiveServer, admin_user: User
+) -> LiveServer:
+    """Sign in as a person does."""
+    browser.get(f"{live_server}/admin/")
+    find("#id_username").send_keys("admin")
+    find("#id_password").send_keys("password")
+    find("[type=submit]").click()
+    find("#user-tools")
+    return live_server
+
+
+def test_the_admin_is_styled(
+    browser: Chrome, signed_in: LiveServer, find: Callable[[str], WebElement]
+) -> None:
+    header = find("#header")
+    assert header.text.startswith("Webshop")
+    assert header.value_of_css_property("background-color") == "rgba(65, 118, 144, 1)"
+
+
+def test_an_order_gets_a_line_by_search_and_a_new_total(
+    browser: Chrome,
+    signed_in: LiveServer,
+    find: Callable[[str], WebElement],
+    save: Callable[[], str],
+    order: Order,
+    computer: Product,
+) -> None:
+    browser.get(f"{signed_in}/admin/shop/order/{order.pk}/change/")
+    assert find(".field-total_amount .readonly").text == "471.98"
+
+    find("#items-group .add-row a").click()
+    find("#items-1 .select2-selection").click()
+    find(".select2-search__field").send_keys("wooden")
+    find(".select2-results__option--highlighted:only-child").click()
+    assert find("#items-1 .select2-selection__rendered").text.endswith("Handmade Wooden Computer")
+    find("#id_items-1-quantity").send_keys("2")
+    quantity = find("#id_items-0-quantity")
+    quantity.clear()
+    quantity.send_keys("1")
+    assert save() == f"The order “Order {order.pk}” was changed successfully."
+
+    row = [cell.text for cell in browser.find_elements(By.CSS_SELECTOR, "#result_list tbody tr td")]
+    assert row[1:] == ["Nov. 26, 2025", "Deborah Bruen", "Completed", "974.69", "deborah.bruen@example.com"]
+    assert list(order.items.order_by("pk").values_list("product__name", "quantity", "price_per_unit")) == [
+        ("Elegant Marble Gloves", 1, Decimal("235.99")),
+        ("Handmade Wooden Computer", 2, Decimal("369.35")),
+    ]
+
+
+def test_a_customer_gets_a_password(
+    browser: Chrome,
+    signed_in: LiveServer,
+    find: Callable[[str], WebElement],
+    save: Callable[[], str],
+) -> None:
+    browser.get(f"{signed_in}/admin/shop/customer/add/")
+    password = find("#id_new_password")
+    assert password.get_attribute("type") == "password"
+    find("#id_first_name").send_keys("John")
+    find("#id_last_name").send_keys("Doe")
+    find("#id_email").send_keys("John@Example.com")
+    password.send_keys("correct horse battery")
+    assert save() == "The customer “John Doe” was added successfully."
+    customer = Customer.objects.get()
+    assert customer.email == "john@example.com"
+    assert customer.check_password("correct horse battery")
