@@ -1,0 +1,57 @@
+"""The examples of docs/API.md, and the check that a shop with the sample data answers them.
+
+`python -m tests.api_examples http://localhost:8000` asks a running shop.
+"""
+
+import json
+import re
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+API_MD = Path(__file__).resolve().parents[2] / "docs" / "API.md"
+EXAMPLE = re.compile(r"```sh\ncurl -s http://localhost:8000(\S+)\n```\n+```json\n(.+?)```", re.S)
+GAP = re.compile(r"… (\d+) more")
+
+
+def examples() -> list[tuple[str, str]]:
+    """Return the path and the printed answer of each curl in docs/API.md."""
+    return EXAMPLE.findall(API_MD.read_text(encoding="utf-8"))
+
+
+def fold(answer: Any, printed: str) -> Any:
+    """Return the answer with the rows left out that the printed one leaves out with `… 3 more`."""
+    if not GAP.search(printed):
+        return answer
+    rows, folded = iter(answer), []
+    for line in printed.strip().splitlines()[1:-1]:
+        gap = GAP.search(line)
+        if gap:
+            folded.append([next(rows) for _ in range(int(gap[1]))] and gap[0])
+        else:
+            folded.append(next(rows))
+    return folded + list(rows)
+
+
+def parse(printed: str) -> Any:
+    """Return the printed answer; what it leaves out stands as a string."""
+    return json.loads(GAP.sub(r'"\g<0>"', printed))
+
+
+def main(base: str) -> None:
+    """Ask the shop at this address; end with 1 and the path when an answer is not the printed one."""
+    for path, printed in examples():
+        try:
+            with urllib.request.urlopen(base + path) as response:
+                answer = json.load(response)
+        except urllib.error.HTTPError as error:
+            answer = json.load(error)
+        if fold(answer, printed) != parse(printed):
+            sys.exit(f"{base}{path} does not answer what {API_MD.name} shows: {json.dumps(answer)[:500]}")
+        print(f"{path} answers what {API_MD.name} shows")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

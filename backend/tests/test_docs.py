@@ -1,0 +1,117 @@
+"""What README.md and docs/ say is true: examples are answered, snippets run, commands are run by the gate."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.core.management import call_command, get_commands
+from django.test import Client
+
+from shop.urls import urlpatterns
+
+from .api_examples import examples, fold, parse
+
+ROOT = settings.BASE_DIR.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CURL = "curl -s http://localhost:8000"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.+?)^```", page.read_text(), re.M | re.S)
+
+
+def test_the_pages_are_there() -> None:
+    names = {page.name for page in PAGES}
+    assert {"README.md", "SETUP_COMPLETE.md", "QUERIES.md", "PROJECT_STRUCTURE.md", "API.md"} <= names
+
+
+def test_every_block_is_of_a_kind_that_is_checked() -> None:
+    for page in PAGES:
+        kinds = set(re.findall(r"^```(\w*)\n.+?^```", page.read_text(), re.M | re.S))
+        assert kinds <= {"sh", "json", "pycon", "env", ""}, page.name
+        assert "" not in kinds or page.name == "PROJECT_STRUCTURE.md"
+
+
+@pytest.mark.django_db
+def test_the_examples_of_api_md_are_answered(client: Client) -> None:
+    call_command("load_sample_data")
+    assert len(examples()) == len(blocks(ROOT / "docs" / "API.md", "json")) == 12
+    for path, printed in examples():
+        assert fold(client.get(path).json(), printed) == parse(printed), path
+
+
+def test_api_md_and_readme_name_every_endpoint() -> None:
+    paths = {str(pattern.pattern).replace("<int:", "<") for pattern in urlpatterns}
+    for name in ("README.md", "docs/API.md"):
+        named = set(re.findall(r"^\| \[?`([\w/<>-]+/)`", (ROOT / name).read_text(), re.M))
+        assert named == paths, name
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_snippets_of_queries_md_give_what_is_printed() -> None:
+    call_command("load_sample_data")
+    snippets = "\n".join(blocks(ROOT / "docs" / "QUERIES.md", "pycon"))
+    names = {model.__name__: model for model in apps.get_models()}
+    test = doctest.DocTestParser().get_doctest(snippets, names, "QUERIES.md", None, 0)
+    report: list[str] = []
+    results = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS, verbose=False).run(test, out=report.append)
+    assert not results.failed, "".join(report)
+    assert results.attempted > 40
+
+
+def commands() -> list[str]:
+    return [line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("command", [line for line in commands() if not line.startswith(CURL)])
+def test_every_command_is_run_by_the_gate(command: str) -> None:
+    assert command in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("command", [line for line in commands() if line.startswith(CURL)])
+def test_every_curl_is_an_example_of_api_md(command: str) -> None:
+    assert command.removeprefix(CURL) in dict(examples())
+
+
+def test_every_management_command_that_is_named_exists() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+    named = set(re.findall(r"manage\.py (\w+)", text))
+    assert named - {"quickstart"} <= set(get_commands())
+
+
+def test_the_environment_variables_are_those_of_the_settings() -> None:
+    page = (ROOT / "docs" / "SETUP_COMPLETE.md").read_text()
+    documented = set(re.findall(r"^\| `([A-Z_]+)`", page, re.M))
+    code = (settings.BASE_DIR / "webshop" / "settings.py").read_text()
+    code += (settings.BASE_DIR / "entrypoint.sh").read_text()
+    read = set(re.findall(r"\b(?:DEBUG|DATABASE_[A-Z]+|DJANGO_[A-Z_]+|SHOP_[A-Z_]+)\b", code))
+    internal = {"DJANGO_SETTINGS_MODULE", "DJANGO_SUPERUSER_PASSWORD", "DJANGO_SUPERUSER_EMAIL"}
+    assert documented == read - internal
+    example = (settings.BASE_DIR / ".env.example").read_text()
+    assert set(re.findall(r"^([A-Z_]+)=", example, re.M)) <= documented
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!http)([^)]+)\)", page.read_text()):
+            path, _, anchor = target.partition("#")
+            linked = (page.parent / path) if path else page
+            assert linked.exists(), f"{page.name}: {target}"
+            headings = re.findall(r"^#+ (.+)$", linked.read_text(), re.M) if anchor else []
+            assert not anchor or anchor in [heading.lower().replace(" ", "-") for heading in headings], target
+
+
+def test_project_structure_names_what_is_there() -> None:
+    """The files of a directory are indented below it."""
+    (tree,) = blocks(ROOT / "docs" / "PROJECT_STRUCTURE.md", "")
+    parents = [ROOT]
+    for line in tree.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        names = re.match(r"\s*([\w./-]+(?:, [\w./-]+)*)", line)
+        assert names, line
+        for name in names[1].split(", "):
+            assert (parents[depth] / name).exists(), line
+        parents[depth + 1 :] = [parents[depth] / names[1].split(", ")[0]]
