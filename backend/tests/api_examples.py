@@ -8,10 +8,11 @@ import re
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import Any
 
-API_MD = Path(__file__).resolve().parents[2] / "docs" / "API.md"
+from . import ROOT
+
+API_MD = ROOT / "docs" / "API.md"
 EXAMPLE = re.compile(r"```sh\ncurl -s http://localhost:8000(\S+)\n```\n+```json\n(.+?)```", re.S)
 GAP = re.compile(r"… (\d+) more")
 

@@ -12,9 +12,9 @@ from django.test import Client
 
 from shop.urls import urlpatterns
 
+from . import ROOT
 from .api_examples import examples, fold, parse
 
-ROOT = settings.BASE_DIR.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CURL = "curl -s http://localhost:8000"
 

@@ -9,7 +9,6 @@ from typing import Any
 import psycopg2
 import pytest
 from django.apps import apps
-from django.conf import settings
 from django.core.management import call_command
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
@@ -19,7 +18,8 @@ from django.test import Client
 
 from shop.models import Category, Customer, Order, Product
 
-ROOT = settings.BASE_DIR.parent
+from . import ROOT
+
 TABLES = sorted(model._meta.db_table for model in apps.get_app_config("shop").get_models())
 
 pytestmark = pytest.mark.django_db
