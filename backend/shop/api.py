@@ -49,10 +49,6 @@ def endpoint(audience: Audience) -> Callable[[Callable[..., Any]], Callable[...,
     def decorate(view: Callable[..., Any]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
         def wrapper(request: HttpRequest, **kwargs: int) -> HttpResponseBase:
-            if request.method not in METHODS:
-                return error(
-                    HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed", {"Allow": ", ".join(METHODS)}
-                )
             try:
                 if not may_call(request, audience):
                     return error(HTTPStatus.UNAUTHORIZED, "Sign in as staff to see this")
@@ -72,17 +68,26 @@ def endpoint(audience: Audience) -> Callable[[Callable[..., Any]], Callable[...,
     return decorate
 
 
-def json_errors(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Middleware: answer as JSON what Django answers as HTML under the API's root, whatever DEBUG says.
+def json_api(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Middleware: under the API's root, let GET and HEAD pass and answer every error as JSON, DEBUG or not.
 
-    That is an unknown path (404), a forbidden host or malformed request (400), an unexpected failure (500).
+    Django itself answers as HTML an unknown path (404), a foreign host or malformed request (400) and an
+    unexpected failure (500).
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
+        if not request.path_info.startswith(API_ROOT):
+            return get_response(request)
+        if request.method not in METHODS:
+            return error(HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed", {"Allow": ", ".join(METHODS)})
         response = get_response(request)
         status = HTTPStatus(response.status_code)
         if status.is_success or status.is_redirection or isinstance(response, JsonResponse):
             return response
-        return error(status, status.phrase) if request.path_info.startswith(API_ROOT) else response
+        answer = error(status, status.phrase)
+        answer["Content-Length"] = len(answer.content)
+        for name, value in response.items():
+            answer.setdefault(name, value)
+        return answer
 
     return middleware

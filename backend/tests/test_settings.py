@@ -113,6 +113,26 @@ def test_an_env_file_never_overrides_the_environment(checkout: Path) -> None:
     assert setting(checkout, hosts, DATABASE_HOST="real") == "real named"
 
 
+def test_quotes_in_an_env_file_come_in_pairs(checkout: Path) -> None:
+    (checkout / ".env").write_text("DEBUG=1\nDATABASE_PASSWORD=it's\"\nDATABASE_NAME=''\n")
+    keys = "settings.DATABASES['default']['PASSWORD'], settings.DATABASES['default']['NAME']"
+    assert setting(checkout, keys) == "it's\" webshop_db"
+
+
+def test_a_line_of_an_env_file_that_says_nothing_is_refused(checkout: Path) -> None:
+    (checkout / ".env").write_text("# fine\nDEBUG 1\n")
+    result = run(checkout, "manage.py", "check")
+    assert result.returncode == 1
+    assert result.stderr == f"manage.py: {checkout / '.env'}, line 2: NAME=value is expected\n"
+
+
+def test_what_quickstart_left_behind_never_opens_production(checkout: Path) -> None:
+    (checkout / ".postgres").mkdir()
+    (checkout / ".postgres" / "env").write_text("DEBUG=1\nDATABASE_HOST=/tmp/webshop-x\n")
+    assert setting(checkout, "settings.DEBUG, settings.SHOP_API_AUTH") == "True open"
+    assert setting(checkout, "settings.DEBUG, settings.SHOP_API_AUTH", **PRODUCTION) == "False required"
+
+
 def test_an_unreadable_env_file_is_one_line(checkout: Path) -> None:
     (checkout / ".env").write_bytes(b"DEBUG=1\n\xff\xfe")
     result = run(checkout, "manage.py", "check")

@@ -14,7 +14,10 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Return the KEY=value lines of an env file; none when there is no file. `#` starts a comment line."""
+    """Return the NAME=value lines of an env file; none when there is no file. `#` starts a comment line.
+
+    Raises ImproperlyConfigured for a file that cannot be read and a line that is neither.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (FileNotFoundError, NotADirectoryError):
@@ -22,17 +25,25 @@ def read_env_file(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         message = f"{path} cannot be read: {error}"
         raise ImproperlyConfigured(message) from None
-    lines = [line.strip().removeprefix("export ") for line in lines]
-    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
-    return {key.strip(): value.strip().strip("'\"") for key, _, value in pairs}
+    found = {}
+    for number, line in enumerate(lines, start=1):
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if not name or name.startswith("#"):
+            continue
+        if not equals:
+            message = f"{path}, line {number}: NAME=value is expected"
+            raise ImproperlyConfigured(message)
+        value = value.strip()
+        quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+        found[name.strip()] = value[1:-1] if quoted else value
+    return found
 
 
-# The real environment wins over backend/.env, which wins over what `manage.py quickstart` runs.
-environment = ChainMap(
-    dict(os.environ),
-    read_env_file(BASE_DIR / ".env"),
-    read_env_file(BASE_DIR / ".postgres" / "env"),
-)
+# The real environment wins over backend/.env.
+environment = ChainMap(dict(os.environ), read_env_file(BASE_DIR / ".env"))
+if not environment.keys() & {"DATABASE_HOST", "DJANGO_SECRET_KEY"}:
+    # Nobody says what to run: it is the development shop that `manage.py quickstart` runs here, if it does.
+    environment.maps.append(read_env_file(BASE_DIR / ".postgres" / "env"))
 
 
 def env_choice(name: str, choices: tuple[str, ...], default: str) -> str:
@@ -102,7 +113,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "shop.api.json_errors",
+    "shop.api.json_api",
     "webshop.middleware.refuse_null_bytes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
