@@ -12,7 +12,8 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -23,8 +24,10 @@ from shop.admin_forms import CustomerForm, OrderItemForm, OrderItemFormSet
 from shop.csv_export import csv_response
 from shop.models import (
     LOW_STOCK,
+    ZERO,
     Cart,
     CartItem,
+    CartItemQuerySet,
     Category,
     Customer,
     Order,
@@ -38,6 +41,7 @@ from shop.models import (
 admin.site.site_header = "Webshop"
 admin.site.site_title = "Webshop"
 admin.site.index_title = "Administration"
+admin.site.site_url = None  # the shop has no page of its own to view
 
 
 @admin.register(Customer)
@@ -227,7 +231,8 @@ class OrderAdmin(ShopAdmin):
         if moved:
             text = ngettext("%d order is %s now.", "%d orders are %s now.", moved)
             self.message_user(request, text % (moved, status), messages.SUCCESS)
-        if stayed := selected - moved:
+        stayed = selected - moved
+        if stayed > 0:
             text = ngettext(
                 "%d order stayed as it was: it is as far already, or closed.",
                 "%d orders stayed as they were: they are as far already, or closed.",
@@ -293,16 +298,29 @@ class CartItemInline(LineInline):
     """The lines of a cart."""
 
     model = CartItem
-    fields = ("product", "quantity")
-    ordering = ("cart_item_id",)
+    fields = ("product", "quantity", "price", "subtotal")
+    readonly_fields = ("price", "subtotal")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Add subtotal, and fetch the products with their lines."""
+        lines: CartItemQuerySet = super().get_queryset(request)  # type: ignore[assignment]
+        return lines.with_subtotal().select_related("product").order_by("cart_item_id")
+
+    def price(self, line: Any) -> Decimal:
+        """Return what one piece costs today."""
+        return Decimal(line.product.price)
+
+    def subtotal(self, line: Any) -> Decimal:
+        """Return the quantity times the price."""
+        return Decimal(line.subtotal)
 
 
 @admin.register(Cart)
 class CartAdmin(ShopAdmin):
     """Carts with their lines."""
 
-    fields = ("customer", "last_updated")
-    readonly_fields = ("last_updated",)
+    fields = ("customer", "last_updated", "total")
+    readonly_fields = ("last_updated", "total")
     inlines = (CartItemInline,)
     list_display = ("cart_id", "customer", "customer__email", "number_of_lines", "last_updated")
     list_display_links = ("cart_id", "customer")
@@ -316,6 +334,11 @@ class CartAdmin(ShopAdmin):
         """Add number_of_lines, and fetch the customer, whose name is the cart's."""
         carts: QuerySet = super().get_queryset(request).annotate(number_of_lines=number_of(CartItem, "cart"))
         return carts.select_related("customer")
+
+    def total(self, cart: Any) -> Decimal:
+        """Return what the cart costs today."""
+        lines = CartItem.objects.filter(cart=cart).with_subtotal()
+        return Decimal(lines.aggregate(total=Coalesce(Sum("subtotal"), ZERO))["total"])
 
     @admin.display(description="lines", ordering="number_of_lines")
     def number_of_lines(self, cart: Any) -> int:

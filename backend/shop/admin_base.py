@@ -1,6 +1,6 @@
 """What the seven admins share, with a million rows in the table.
 
-A change writes only what was changed, a deletion is counted instead of listed, and no URL makes a page fail.
+A change writes only what was changed, a deletion is counted instead of listed, and no link makes a page fail.
 """
 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Self
 
 from django.contrib.auth.hashers import check_password, make_password
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Avg, Count, F, Q, Sum, Value
 from django.db.models.functions import Coalesce, Concat, Lower, Now, Round
 from django.utils import timezone
@@ -203,13 +203,16 @@ class OrderQuerySet(models.QuerySet["Order"]):
         before = OPEN_STATUSES[: OPEN_STATUSES.index(status)] if status in OPEN_STATUSES else OPEN_STATUSES
         return self.filter(status__in=before).update(status=status)
 
-    def update_totals(self) -> int:
-        """Store the sum of its lines as each order's total_amount, in one statement; return their number."""
+    @transaction.atomic
+    def update_totals(self) -> None:
+        """Store the sum of its lines as each order's total_amount."""
+        # Whoever waits for an order sees the lines of whom it waited for only in its next statement.
+        orders = list(self.order_by("pk").select_for_update().values_list("pk", flat=True))
         lines = (
             OrderItem.objects.filter(order=models.OuterRef("pk")).with_subtotal().order_by().values("order")
         )
         total = lines.annotate(total=Sum("subtotal")).values("total")
-        return self.update(total_amount=Coalesce(models.Subquery(total), ZERO))
+        Order.objects.filter(pk__in=orders).update(total_amount=Coalesce(models.Subquery(total), ZERO))
 
 
 class Order(models.Model):
@@ -326,13 +329,13 @@ class Cart(models.Model):
 class CartItemQuerySet(models.QuerySet["CartItem"]):
     """Queries on cart lines."""
 
+    def with_subtotal(self) -> Self:
+        """Add subtotal: quantity times today's price."""
+        return self.annotate(subtotal=F("quantity") * F("product__price"))
+
     def of_customer(self, customer_id: int) -> Self:
-        """Keep the lines of one customer's cart, as they were put in, with subtotal at today's price."""
-        return (
-            self.filter(cart__customer_id=customer_id)
-            .annotate(subtotal=F("quantity") * F("product__price"))
-            .order_by("cart_item_id")
-        )
+        """Keep the lines of one customer's cart, as they were put in, with subtotal."""
+        return self.filter(cart__customer_id=customer_id).with_subtotal().order_by("cart_item_id")
 
 
 class CartItem(models.Model):

@@ -9,10 +9,15 @@ from decimal import Decimal
 from random import Random
 
 from django.contrib.auth.hashers import make_password
+from django.core.management.base import CommandError
 from django.utils.text import slugify
-from faker import Faker
 
 from .models import Cart, CartItem, Category, Customer, Order, OrderItem, OrderStatus, Product
+
+try:
+    from faker import Faker
+except ModuleNotFoundError:
+    raise CommandError("the sample data needs Faker: install the dev dependencies") from None
 
 PASSWORD = "customer123"  # noqa: S105 - of every sample customer, documented
 SALT = "webshop-sample"  # fixed, so that the hash is the same each time

@@ -495,3 +495,10 @@ def test_second_line_of_a_product_is_refused(admin_client: Client, cart: Cart, c
 def test_cart_line_of_none_is_refused(admin_client: Client, cart: Cart) -> None:
     form = open_form(admin_client, change_url(cart)) | {"items-0-quantity": "0"}
     assert refused(admin_client, change_url(cart), form) == ["The quantity must be at least 1."]
+
+
+def test_a_cart_shows_what_it_costs_today(admin_client: Client, cart: Cart, gloves: Product) -> None:
+    cart.items.create(product=gloves, quantity=1)
+    page = admin_client.get(reverse("admin:shop_cart_change", args=[cart.pk])).content.decode()
+    assert re.findall(r'<div class="readonly">(\d+\.\d\d)</div>', page) == ["974.69"]
+    assert re.findall(r"<p>(\d+\.\d\d)</p>", page) == ["369.35", "738.70", "235.99", "235.99"]

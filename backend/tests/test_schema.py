@@ -1,6 +1,7 @@
 """The rules of the tables hold in the database itself, whoever writes: each is broken here once, in SQL."""
 
 import datetime
+import threading
 from decimal import Decimal
 from typing import Any
 
@@ -253,3 +254,23 @@ def test_the_total_is_the_sum_of_the_lines(order: Order, computer: Product) -> N
 def test_a_price_that_does_not_fit_is_refused(home: Category) -> None:
     with pytest.raises(DatabaseError), transaction.atomic():
         sql("INSERT INTO product (name, price, category_id) VALUES ('Lamp', 100000000, %s)", home.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_total_holds_every_line_of_those_who_add_at_once(order: Order, gloves: Product) -> None:
+    barrier = threading.Barrier(2)
+
+    def add_a_line() -> None:
+        with transaction.atomic():
+            order.items.create(product=gloves, quantity=1, price_per_unit=10)
+            barrier.wait()
+            Order.objects.filter(pk=order.pk).update_totals()
+        connection.close()
+
+    threads = [threading.Thread(target=add_a_line) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    order.refresh_from_db()
+    assert order.total_amount == Decimal("491.98")

@@ -15,9 +15,10 @@ class Command(BaseCommand):
 
     def handle(self, **_: Any) -> None:
         """Create the superuser; one that exists keeps its password."""
-        username = os.environ.get("DJANGO_SUPERUSER_USERNAME")
-        if not username:
-            raise CommandError("DJANGO_SUPERUSER_USERNAME is missing")
+        for name in ("DJANGO_SUPERUSER_USERNAME", "DJANGO_SUPERUSER_PASSWORD", "DJANGO_SUPERUSER_EMAIL"):
+            if not os.environ.get(name):
+                raise CommandError(f"{name} is missing")
+        username = os.environ["DJANGO_SUPERUSER_USERNAME"]
         if get_user_model().objects.filter(username=username).exists():
             self.stdout.write(f"Superuser {username} exists.")
         else:

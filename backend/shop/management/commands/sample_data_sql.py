@@ -7,8 +7,6 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import models
 
-from shop.sample_data import sample_shop
-
 HEADER = """\
 -- The sample data, for a database made by 01_create_tables.sql: the rows of `manage.py load_sample_data`.
 -- Made by `manage.py sample_data_sql`; the tests compare both.
@@ -23,6 +21,8 @@ class Command(BaseCommand):
 
     def handle(self, **_: Any) -> None:
         """Print one transaction with an INSERT per table, parents first."""
+        from shop.sample_data import sample_shop  # where Faker may be missing, in production, it says so
+
         shop = sample_shop()
         tables = (
             shop.categories,
