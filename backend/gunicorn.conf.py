@@ -5,7 +5,5 @@ workers = 3
 # The application is loaded once, before the workers are forked: a bad setting ends the start with one line.
 preload_app = True
 accesslog = "-"
-# Heartbeats of the workers go to memory: on a disk they can stall.
-worker_tmp_dir = "/dev/shm"  # noqa: S108
 # Nobody drives it at run time; its socket would need a home directory.
 control_socket_disable = True

@@ -18,7 +18,8 @@ def main() -> None:
 
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
-    from django.db import OperationalError
+    from django.db import OperationalError, ProgrammingError
+    from psycopg2.errors import UndefinedTable
 
     settings = "tests.settings" if sys.argv[1:2] == ["test"] else "webshop.settings"
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings)
@@ -28,6 +29,10 @@ def main() -> None:
         sys.exit(f"manage.py: {error}")
     except OperationalError as error:
         sys.exit(f"manage.py: the database does not answer: {' '.join(str(error).split())}")
+    except ProgrammingError as error:
+        if not isinstance(error.__cause__, UndefinedTable):
+            raise
+        sys.exit("manage.py: the database has no tables yet: run manage.py migrate")
 
 
 if __name__ == "__main__":

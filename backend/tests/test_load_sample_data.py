@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import DatabaseError, connection, connections
 from django.db.models import F, Sum
 from django.test import Client
@@ -143,10 +144,15 @@ def test_the_sample_is_consistent() -> None:
 def test_run_twice_nothing_changes_and_what_staff_changed_stays() -> None:
     load()
     Product.objects.filter(pk=1).update(price=Decimal("1.00"))
-    Customer.objects.filter(pk=1).delete()
     before = everything()
     assert load() == HELD
     assert load(force=True) == "The sample data is loaded already; nothing changed.\n"
+    assert everything() == before
+    Customer.objects.filter(pk=1).delete()
+    before = everything()
+    assert load() == HELD
+    with pytest.raises(CommandError, match="99 of the sample's customers are there, not all: nothing added"):
+        load(force=True)
     assert everything() == before
 
 

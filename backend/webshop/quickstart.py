@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -39,6 +40,7 @@ def quickstart(arguments: list[str]) -> None:
         STATE.mkdir(exist_ok=True)
         lock(STATE, patience=0)
         check_port(host, port)
+        sweep()
         with postgres(STATE / "data") as server:
             run_shop(server, f"{host}:{port}")
     except KeyboardInterrupt:
@@ -54,6 +56,14 @@ def stop(*_: Any) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def sweep() -> None:
+    """Remove what a quickstart that was killed left in /tmp; its env file names it."""
+    with suppress(FileNotFoundError):
+        left = re.search("^DATABASE_HOST=(/tmp/webshop-[^/]+)$", (STATE / "env").read_text(), re.MULTILINE)
+        if left:
+            shutil.rmtree(left[1])
 
 
 def check_port(host: str, port: str) -> None:

@@ -1,0 +1,65 @@
+"""manage.py ensure_superuser, which the entrypoint runs; and commands before `migrate`."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+
+from . import BACKEND
+
+NAMES = ("DJANGO_SUPERUSER_USERNAME", "DJANGO_SUPERUSER_PASSWORD", "DJANGO_SUPERUSER_EMAIL")
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _superuser(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in zip(NAMES, ("chief", "of staff", "chief@example.com"), strict=True):
+        monkeypatch.setenv(name, value)
+
+
+def test_the_superuser_is_made_once_and_keeps_a_changed_password(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    call_command("ensure_superuser")
+    chief = User.objects.get()
+    assert (chief.username, chief.email, chief.is_superuser) == ("chief", "chief@example.com", True)
+    assert chief.check_password("of staff")
+    chief.set_password("changed")
+    chief.save()
+    call_command("ensure_superuser")
+    assert User.objects.get().check_password("changed")
+    assert capsys.readouterr().out == "Superuser created successfully.\nSuperuser chief exists.\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_variable_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "")
+    with pytest.raises(CommandError, match=f"^{name} is missing$"):
+        call_command("ensure_superuser")
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("command", ["ensure_superuser", "load_sample_data"])
+def test_before_migrate_a_command_says_what_to_do(command: str) -> None:
+    database = connection.settings_dict
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "webshop.settings",
+        "DATABASE_HOST": str(database["HOST"]),
+        "DATABASE_NAME": "postgres",
+    }
+    result = subprocess.run(
+        [sys.executable, "manage.py", command],
+        cwd=BACKEND,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr == "manage.py: the database has no tables yet: run manage.py migrate\n"
