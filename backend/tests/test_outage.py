@@ -91,3 +91,5 @@ def test_a_killed_database_is_a_503_and_comes_back(tmp_path: Path, port: int, sh
         assert [get(port) for _ in range(6)] == [UNAVAILABLE] * 6
     with database(tmp_path):
         assert [get(port) for _ in range(6)] == [(200, None, b"[]")] * 6
+    with database(tmp_path):  # restarted between two requests: nobody notices
+        assert [get(port) for _ in range(6)] == [(200, None, b"[]")] * 6
