@@ -16,6 +16,7 @@ def main() -> None:
         quickstart(sys.argv[2:])
         return
 
+    from django import conf
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
     from django.db import OperationalError, ProgrammingError
@@ -24,6 +25,9 @@ def main() -> None:
     settings = "tests.settings" if sys.argv[1:2] == ["test"] else "webshop.settings"
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings)
     try:
+        if sys.argv[1:2] != ["help"]:
+            # Django puts off what the settings refuse, until the shell stumbles over it with a traceback.
+            _ = conf.settings.DEBUG
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"manage.py: {error}")

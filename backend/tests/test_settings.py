@@ -42,18 +42,18 @@ def setting(checkout: Path, expression: str, **environment: str) -> str:
 
 
 REFUSED = [
-    ({}, "DJANGO_SECRET_KEY is missing or a placeholder; with DEBUG=0 set a long random one"),
+    ({}, "DJANGO_SECRET_KEY is missing or a placeholder: set a long random one, or DEBUG=1 to develop"),
     (
         {**PRODUCTION, "DJANGO_SECRET_KEY": "your-secret-key"},
-        "DJANGO_SECRET_KEY is missing or a placeholder; with DEBUG=0 set a long random one",
+        "DJANGO_SECRET_KEY is missing or a placeholder: set a long random one, or DEBUG=1 to develop",
     ),
     (
         {**PRODUCTION, "DJANGO_SECRET_KEY": "django-insecure-development-only"},
-        "DJANGO_SECRET_KEY is missing or a placeholder; with DEBUG=0 set a long random one",
+        "DJANGO_SECRET_KEY is missing or a placeholder: set a long random one, or DEBUG=1 to develop",
     ),
     (
         {**PRODUCTION, "DJANGO_ALLOWED_HOSTS": " , "},
-        "DJANGO_ALLOWED_HOSTS is missing; with DEBUG=0 name the shop's hosts, such as yourdomain.com",
+        "DJANGO_ALLOWED_HOSTS is missing: name the shop's hosts, such as yourdomain.com",
     ),
     ({"DEBUG": "False"}, "DEBUG must be 0 or 1, not 'False'"),
     ({"DEBUG": "1", "DJANGO_HTTPS": "yes"}, "DJANGO_HTTPS must be 0 or 1, not 'yes'"),
@@ -69,8 +69,9 @@ REFUSED = [
 def test_what_cannot_be_meant_is_refused_in_one_line(
     checkout: Path, environment: dict[str, str], message: str
 ) -> None:
-    command = run(checkout, "manage.py", "migrate", **environment)
-    assert (command.returncode, command.stdout, command.stderr) == (1, "", f"manage.py: {message}\n")
+    for arguments in (["migrate"], ["shell", "-c", "print(1)"]):
+        command = run(checkout, "manage.py", *arguments, **environment)
+        assert (command.returncode, command.stdout, command.stderr) == (1, "", f"manage.py: {message}\n")
     server = run(checkout, "-m", "gunicorn", "webshop.wsgi", **environment)
     assert server.returncode == 1
     assert server.stderr == f"webshop: {message}\n"

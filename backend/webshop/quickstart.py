@@ -61,9 +61,9 @@ def stop(*_: Any) -> None:
 def sweep() -> None:
     """Remove what a quickstart that was killed left in /tmp; its env file names it."""
     with suppress(FileNotFoundError):
-        left = re.search("^DATABASE_HOST=(/tmp/webshop-[^/]+)$", (STATE / "env").read_text(), re.MULTILINE)
+        left = re.search(r"^DATABASE_HOST=(/tmp/webshop-\w+)$", (STATE / "env").read_text(), re.MULTILINE)
         if left:
-            shutil.rmtree(left[1])
+            shutil.rmtree(left[1], ignore_errors=True)
 
 
 def check_port(host: str, port: str) -> None:
@@ -98,6 +98,7 @@ def run_shop(server: Server, address: str) -> None:
         "DJANGO_HTTPS": "0",
     }
     env_file = STATE / "env"
+    print(f"The shop will be at http://{address}/, the admin at http://{address}/admin/; Ctrl-C ends both.")  # noqa: T201
     try:
         # Other manage.py commands find the database here as long as it runs.
         env_file.write_text("".join(f"{name}={value}\n" for name, value in database.items()))
@@ -119,5 +120,5 @@ def run_shop(server: Server, address: str) -> None:
     finally:
         env_file.unlink(missing_ok=True)
     if server.process.poll() is None:
-        sys.exit(f"quickstart: the shop ended (exit code {shop.returncode}); start it again")
+        sys.exit(f"quickstart: the shop ended (exit code {shop.returncode}); its last lines say why")
     sys.exit(f"quickstart: PostgreSQL ended (log: {STATE / 'postgres.log'}); start it again")

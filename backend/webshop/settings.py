@@ -81,12 +81,12 @@ PLACEHOLDER_KEYS = ("", "your-secret-key", "<generate-strong-random-key>", "chan
 if DEBUG:
     SECRET_KEY = SECRET_KEY or "django-insecure-development-only"
 elif SECRET_KEY in PLACEHOLDER_KEYS or SECRET_KEY.startswith("django-insecure"):
-    message = "DJANGO_SECRET_KEY is missing or a placeholder; with DEBUG=0 set a long random one"
+    message = "DJANGO_SECRET_KEY is missing or a placeholder: set a long random one, or DEBUG=1 to develop"
     raise ImproperlyConfigured(message)
 
 ALLOWED_HOSTS = env_list("DJANGO_ALLOWED_HOSTS")
 if not DEBUG and not ALLOWED_HOSTS:
-    message = "DJANGO_ALLOWED_HOSTS is missing; with DEBUG=0 name the shop's hosts, such as yourdomain.com"
+    message = "DJANGO_ALLOWED_HOSTS is missing: name the shop's hosts, such as yourdomain.com"
     raise ImproperlyConfigured(message)
 
 # Who may call the endpoints that show customers or revenue: everybody, or signed-in staff.
