@@ -27,7 +27,6 @@ from shop.models import (
     ZERO,
     Cart,
     CartItem,
-    CartItemQuerySet,
     Category,
     Customer,
     Order,
@@ -163,21 +162,6 @@ class OrderItemInline(LineInline):
     fields = ("product", "quantity", "price_per_unit", "subtotal")
     readonly_fields = ("subtotal",)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
-        """Add subtotal, and fetch the products with their lines."""
-        lines: OrderItemQuerySet = super().get_queryset(request)  # type: ignore[assignment]
-        return lines.with_subtotal().select_related("product").order_by("order_item_id")
-
-    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Say that the price may be left out."""
-        if db_field.name == "price_per_unit":
-            kwargs["help_text"] = "Left empty, it is the product's current price."
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
-
-    def subtotal(self, line: Any) -> Decimal:
-        """Return the quantity times the price."""
-        return Decimal(line.subtotal)
-
 
 @admin.register(Order)
 class OrderAdmin(ShopAdmin):
@@ -301,18 +285,9 @@ class CartItemInline(LineInline):
     fields = ("product", "quantity", "price", "subtotal")
     readonly_fields = ("price", "subtotal")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
-        """Add subtotal, and fetch the products with their lines."""
-        lines: CartItemQuerySet = super().get_queryset(request)  # type: ignore[assignment]
-        return lines.with_subtotal().select_related("product").order_by("cart_item_id")
-
     def price(self, line: Any) -> Decimal:
         """Return what one piece costs today."""
         return Decimal(line.product.price)
-
-    def subtotal(self, line: Any) -> Decimal:
-        """Return the quantity times the price."""
-        return Decimal(line.subtotal)
 
 
 @admin.register(Cart)

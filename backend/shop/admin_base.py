@@ -6,6 +6,7 @@ A change writes only what was changed, a deletion is counted instead of listed, 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -60,6 +61,15 @@ class LineInline(KnowsWhatWasSeen, admin.TabularInline):
 
     autocomplete_fields = ("product",)
     extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Add subtotal, and fetch the products with their lines, in the order in which they were entered."""
+        lines: Any = super().get_queryset(request)
+        return lines.with_subtotal().select_related("product").order_by("pk")  # type: ignore[no-any-return]
+
+    def subtotal(self, line: Any) -> Decimal:
+        """Return the quantity times the price."""
+        return Decimal(line.subtotal)
 
 
 class ShopAdmin(KnowsWhatWasSeen, admin.ModelAdmin):

@@ -40,10 +40,11 @@ class OrderItemForm(forms.ModelForm):
     """A line of an order, which takes the product's price when none is given."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Let the price be left out."""
+        """Let the price be left out, and say so."""
         super().__init__(*args, **kwargs)
         if price := self.fields.get("price_per_unit"):
             price.required = False
+            price.help_text = "Left empty, it is the product's current price."
 
     def clean(self) -> None:
         """Put the product's price where none is given."""

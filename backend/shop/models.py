@@ -19,6 +19,11 @@ LOW_STOCK = 10
 ZERO = Value(Decimal("0.00"), output_field=models.DecimalField())
 
 
+def full_name(path: str = "") -> Concat:
+    """Return a customer's name in SQL, as `str(customer)` has it; `path` leads to the customer."""
+    return Concat(f"{path}first_name", Value(" "), f"{path}last_name")
+
+
 class LowerCaseEmailField(models.EmailField):
     """An e-mail address stored, and looked up, in lower case."""
 
@@ -38,7 +43,7 @@ class CustomerQuerySet(models.QuerySet["Customer"]):
     def with_spending(self) -> Self:
         """Add total_orders and total_spent over all orders, the biggest spender first."""
         return self.annotate(
-            full_name=Concat("first_name", Value(" "), "last_name"),
+            full_name=full_name(),
             total_orders=Count("orders"),
             total_spent=Coalesce(Sum("orders__total_amount"), ZERO),
         ).order_by("-total_spent", "customer_id")
@@ -270,9 +275,7 @@ class OrderItemQuerySet(models.QuerySet["OrderItem"]):
         return (
             self.filter(order_id=order_id)
             .with_subtotal()
-            .annotate(
-                customer_name=Concat("order__customer__first_name", Value(" "), "order__customer__last_name")
-            )
+            .annotate(customer_name=full_name("order__customer__"))
             .order_by("order_item_id")
         )
 

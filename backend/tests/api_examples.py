@@ -30,7 +30,9 @@ def fold(answer: Any, printed: str) -> Any:
     for line in printed.strip().splitlines()[1:-1]:
         gap = GAP.search(line)
         if gap:
-            folded.append([next(rows) for _ in range(int(gap[1]))] and gap[0])
+            for _ in range(int(gap[1])):
+                next(rows)
+            folded.append(gap[0])
         else:
             folded.append(next(rows))
     return folded + list(rows)

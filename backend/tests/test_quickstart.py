@@ -18,9 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from . import BACKEND
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
 
-BACKEND = Path(__file__).resolve().parent.parent
 CLEAN = {"PATH": os.defpath}
 QUICKSTART = [sys.executable, "manage.py", "quickstart"]
 NOBODY = 65534

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
-BACKEND = settings.BASE_DIR
+from . import BACKEND
+
 PRODUCTION = {
     "DJANGO_SECRET_KEY": "k9$2mzq!0v#r7w@x4c8b1n5t3y6u-e+a_s(d)f=g%hjlp-q1w2e3r4",
     "DJANGO_ALLOWED_HOSTS": "shop.example,www.shop.example",

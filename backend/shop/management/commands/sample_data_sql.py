@@ -23,19 +23,9 @@ class Command(BaseCommand):
         """Print one transaction with an INSERT per table, parents first."""
         from shop.sample_data import sample_shop  # where Faker may be missing, in production, it says so
 
-        shop = sample_shop()
-        tables = (
-            shop.categories,
-            shop.products,
-            shop.customers,
-            shop.orders,
-            shop.order_items,
-            shop.carts,
-            shop.cart_items,
-        )
         self.stdout.write(HEADER)
         self.stdout.write("BEGIN;\n")
-        for rows in tables:
+        for rows in vars(sample_shop()).values():
             for key, row in enumerate(rows, start=1):
                 row.pk = key
             self.stdout.write(insert(rows))
