@@ -251,7 +251,12 @@ def test_under_uv(checkout: Path) -> None:
 def test_stops_while_it_starts(fresh: Path) -> None:
     shop = launch(fresh)
     wait_for("initdb", (fresh / ".postgres" / "data.new" / "base").exists)
+    (initdb,) = children(shop.process.pid)
+    os.kill(initdb, signal.SIGSTOP)
     os.kill(shop.process.pid, signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):  # it waits for initdb, which writes what it is to remove
+        shop.process.wait(1)
+    os.kill(initdb, signal.SIGCONT)
     assert shop.process.wait(30) == 0, shop.output
     assert shop.output == ""
     assert processes(fresh) == {}

@@ -99,8 +99,12 @@ def initialize(programs: Path, data: Path) -> None:
     try:
         if SERVER_USER:
             os.chown(new, SERVER_USER.pw_uid, SERVER_USER.pw_gid)
-        with launch(programs / "initdb", new, "-U", USER, "--auth=trust", *locale) as initdb:
-            pass  # the end of the block waits for it
+        initdb = launch(programs / "initdb", new, "-U", USER, "--auth=trust", *locale)
+        try:
+            initdb.wait()
+        finally:  # it must not write any more where we remove
+            initdb.send_signal(signal.SIGINT)
+            initdb.wait()
         if initdb.returncode:
             raise PostgresError(complaint(log_of(data)))
         new.rename(data)
