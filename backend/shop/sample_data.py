@@ -116,12 +116,21 @@ def make_products(categories: list[Category], random: Random) -> list[Product]:
         if place is electronics:
             price, stock = prices.pop(), stocks.pop()
         else:
-            price = random.randint(4, 249) * 100 + random.choice((49, 90, 95, 99))
-            stock = random.choice((0, 4, 7, 9)) if random.random() < 0.1 else random.randint(10, 120)
+            price, stock = likely_price(random), likely_stock(random)
         products.append(Product(name=name, price=money(price), stock=stock, category=place))
     for product in examples + products:
         product.description = f"{product.name} from our {product.category.category_name} range."
     return examples + products
+
+
+def likely_price(random: Random) -> int:
+    """Return a price in cents that looks like one, from 4.49 to 249.99."""
+    return random.randint(4, 249) * 100 + random.choice((49, 90, 95, 99))
+
+
+def likely_stock(random: Random) -> int:
+    """Return the stock of a product, below 10 for one in ten."""
+    return random.choice((0, 4, 7, 9)) if random.random() < 0.1 else random.randint(10, 120)
 
 
 def scatter(total: int, count: int, spread: int, random: Random) -> list[int]:
