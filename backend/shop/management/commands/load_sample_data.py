@@ -9,20 +9,32 @@ from django.db import connection, transaction
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
 
 TABLES = (Category, Product, Customer, Order, OrderItem, Cart, CartItem)
+SMALLEST = 300  # orders: the sample
+LARGEST = 700_000_000  # with three lines to an order, their ids still fit into an integer
 
 
 class Command(BaseCommand):
-    """Load the sample shop into an empty shop, and leave one that holds data as it is."""
+    """Load the sample shop, or a larger one around it, into an empty shop; leave one with data as it is."""
 
     help = "Loads the sample data: 22 categories, 120 products, 100 customers, 300 orders and 50 carts."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add --force."""
+        """Add --force and --scale."""
         parser.add_argument("--force", action="store_true", help="add the sample data beside other data")
+        parser.add_argument(
+            "--scale",
+            type=int,
+            metavar="N",
+            help="fill an empty shop with N orders (300 or more), the sample's among them; not with --force",
+        )
 
     @transaction.atomic
-    def handle(self, *, force: bool, **_: Any) -> None:
+    def handle(self, *, force: bool, scale: int | None, **_: Any) -> None:
         """Load all or nothing; what is there already is neither changed nor added again."""
+        if scale is not None and not SMALLEST <= scale <= LARGEST:
+            raise CommandError(f"--scale must be from {SMALLEST} to {LARGEST}, not {scale}")
+        if scale is not None and force:
+            raise CommandError("--scale fills an empty shop: it does not go with --force")
         with connection.cursor() as cursor:
             # Two boots at once: the second waits here and then finds the data.
             cursor.execute("LOCK TABLE category, customer IN SHARE ROW EXCLUSIVE MODE")
@@ -38,10 +50,8 @@ class Command(BaseCommand):
             return
         if known:
             raise CommandError(f"{known} of the sample's customers are there, not all: nothing added")
-        with connection.cursor() as cursor:
-            # In an empty shop the ids start at 1, as documented, even if rows were there before.
-            for statement in connection.ops.sequence_reset_sql(no_style(), list(TABLES)):
-                cursor.execute(statement)
+        # In an empty shop the ids start at 1, as documented, even if rows were there before.
+        reset_sequences()
         existing = Category.objects.in_bulk(field_name="category_name")
         Category.objects.bulk_create(
             category for category in shop.categories if category.category_name not in existing
@@ -54,7 +64,21 @@ class Command(BaseCommand):
         OrderItem.objects.bulk_create(shop.order_items)
         Cart.objects.bulk_create(shop.carts)
         CartItem.objects.bulk_create(shop.cart_items)
-        self.stdout.write(
-            f"Loaded {len(shop.categories)} categories, {len(shop.products)} products, "
-            f"{len(shop.customers)} customers, {len(shop.orders)} orders, {len(shop.carts)} carts."
-        )
+        sizes = len(shop.products), len(shop.customers), len(shop.orders), len(shop.carts)
+        if scale is not None:
+            from shop.sample_scale import grow  # where tqdm may be missing, it says so
+
+            sizes = grow(shop, scale)
+            reset_sequences()
+            with connection.cursor() as cursor:
+                tables = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in TABLES)
+                cursor.execute(f"ANALYZE {tables}")
+        loaded = "Loaded {} categories, {} products, {} customers, {} orders, {} carts."
+        self.stdout.write(loaded.format(len(shop.categories), *sizes))
+
+
+def reset_sequences() -> None:
+    """Let the ids of every table go on after its last row, or start at 1 when it has none."""
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_sql(no_style(), list(TABLES)):
+            cursor.execute(statement)
