@@ -1,36 +1,57 @@
-"""What all endpoints share: GET and HEAD only, JSON in and out of trouble, and who may call."""
+"""What all endpoints share: who may call, GET and HEAD only, JSON in and out of trouble, pages, caching."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from enum import Enum
-from functools import wraps
+from functools import update_wrapper
+from hashlib import sha256
 from http import HTTPStatus
+from inspect import signature
 from typing import Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
+from django.db.models import Count, Model, QuerySet
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    JsonResponse,
+    StreamingHttpResponse,
+)
+from django.utils.cache import get_conditional_response
+
+from .microcache import remembered
+from .pages import PAGING, BadParameterError, links, read
+from .statements import CHUNK, Statement
 
 API_ROOT = "/shop/api/"
 METHODS = ("GET", "HEAD")
 RETRY_AFTER_SECONDS = 5
+PUBLIC_SECONDS = 5
+"""So long browsers and proxies may keep what is for everybody."""
+
+
+type Build = Callable[..., QuerySet[Any]]
+"""A function from the ids in a path to a QuerySet."""
 
 
 class Audience(Enum):
-    """Who may call an endpoint when SHOP_API_AUTH is `required`; when it is `open`, everybody may."""
+    """Who may call an endpoint when SHOP_API_AUTH is `required`; when it is `open`, everybody may.
 
-    PUBLIC = "everybody"
-    STAFF = "signed-in staff"
+    The value says who may keep an answer (Cache-Control).
+    """
+
+    PUBLIC = "public"
+    STAFF = "private"
 
 
 def error(status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None) -> JsonResponse:
     """Return an error in the one shape the API has: {"error": message}."""
-    return JsonResponse({"error": message}, status=status, headers=headers)
-
-
-def rows(queryset: QuerySet[Any], **columns: str) -> list[dict[str, Any]]:
-    """Return one dict per row: each key as named, each value from its column or annotation."""
-    return [dict(zip(columns, values, strict=True)) for values in queryset.values_list(*columns.values())]
+    response = JsonResponse({"error": message}, status=status, headers=headers)
+    response["Content-Length"] = str(len(response.content))
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def may_call(request: HttpRequest, audience: Audience) -> bool:
@@ -40,32 +61,173 @@ def may_call(request: HttpRequest, audience: Audience) -> bool:
     return request.user.is_active and request.user.is_staff
 
 
-def endpoint(audience: Audience) -> Callable[[Callable[..., Any]], Callable[..., HttpResponseBase]]:
-    """Make an endpoint for this audience of a view that returns what is to be sent as JSON.
+class Endpoint:
+    """A view that answers with rows of a QuerySet as JSON, or says in JSON what is wrong.
 
-    The view may raise Http404 with the message to send. The audience is kept on the view as `audience`.
+    `build` makes the QuerySet of the ids in the path; `row` names its columns or annotations by their JSON
+    keys.
     """
 
-    def decorate(view: Callable[..., Any]) -> Callable[..., HttpResponseBase]:
-        @wraps(view)
-        def wrapper(request: HttpRequest, **kwargs: int) -> HttpResponseBase:
-            try:
-                if not may_call(request, audience):
-                    return error(HTTPStatus.UNAUTHORIZED, "Sign in as staff to see this")
-                return JsonResponse(view(request, **kwargs), safe=False)
-            except Http404 as missing:
-                return error(HTTPStatus.NOT_FOUND, str(missing))
-            except (OperationalError, InterfaceError):
-                return error(
-                    HTTPStatus.SERVICE_UNAVAILABLE,
-                    "The database is not available",
-                    {"Retry-After": str(RETRY_AFTER_SECONDS)},
-                )
+    known: Mapping[str, range] = {}
+    """The parameters that the query string may have, and what each may be."""
 
-        wrapper.audience = audience  # type: ignore[attr-defined]
-        return wrapper
+    cached = False
+    """Whether SHOP_CACHE_SECONDS applies, which is not for what shows a customer."""
 
-    return decorate
+    def __init__(self, build: Build, audience: Audience, row: Mapping[str, str]) -> None:
+        """Take the name and the docstring from `build`."""
+        update_wrapper(self, build)
+        self.build, self.audience = build, audience
+        self.statement = Statement(build, row, len(signature(build).parameters))
+
+    def __call__(self, request: HttpRequest, **ids: int) -> HttpResponseBase:
+        """Answer a request."""
+        try:
+            if not may_call(request, self.audience):
+                return error(HTTPStatus.UNAUTHORIZED, "Sign in as staff to see this")
+            asked = read(request.GET, self.known) if request.META["QUERY_STRING"] else {}
+            return self.answer(request, asked, *ids.values())
+        except BadParameterError as bad:
+            return error(HTTPStatus.BAD_REQUEST, str(bad))
+        except Http404 as missing:
+            return error(HTTPStatus.NOT_FOUND, str(missing))
+        except (OperationalError, InterfaceError):
+            return error(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The database is not available",
+                {"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
+
+    def answer(self, request: HttpRequest, asked: Mapping[str, int], *ids: int) -> HttpResponseBase:
+        """Answer a request for these parameters and ids; raise Http404 with the message to send."""
+        raise NotImplementedError
+
+    def send(self, request: HttpRequest, text: str, **headers: str) -> HttpResponseBase:
+        """Answer with this JSON and its ETag, or with 304 if the caller has it already."""
+        content = text.encode()
+        etag = f'"{sha256(content).hexdigest()[:32]}"'
+        headers |= {"ETag": etag, "Content-Length": str(len(content)), "Cache-Control": self.cache_control}
+        response = HttpResponse(content, content_type="application/json", headers=headers)
+        if "HTTP_IF_NONE_MATCH" in request.META or "HTTP_IF_MATCH" in request.META:
+            return get_conditional_response(request, etag=etag, response=response) or response
+        return response
+
+    @property
+    def cache_seconds(self) -> int:
+        """So long an answer may be given again."""
+        return settings.SHOP_CACHE_SECONDS if self.cached else 0
+
+    @property
+    def cache_control(self) -> str:
+        """Who may keep an answer, and how long without asking again."""
+        if self.audience is Audience.PUBLIC:
+            return f"public, max-age={self.cache_seconds or PUBLIC_SECONDS}"
+        return f"private, max-age={self.cache_seconds}" if self.cache_seconds else "private, no-cache"
+
+
+class Single(Endpoint):
+    """An endpoint that shows one row."""
+
+    def answer(self, request: HttpRequest, _: Mapping[str, int], *ids: int) -> HttpResponseBase:
+        """Answer with the row."""
+        for row in self.statement.fetch(*ids, limit=1):
+            return self.send(request, row)
+        raise missing(self.statement.queryset.model)
+
+
+class Array(Endpoint):
+    """An endpoint that lists rows, or a page of them.
+
+    `parent` is the model whose id is in the path, with its name for the rows: no parent is a 404.
+    """
+
+    known = PAGING
+
+    def __init__(
+        self,
+        build: Build,
+        audience: Audience,
+        row: Mapping[str, str],
+        *,
+        parent: tuple[type[Model], str] | None = None,
+        cached: bool = False,
+    ) -> None:
+        """Take the name and the docstring from `build`."""
+        super().__init__(build, audience, row)
+        self.parent, self.cached = parent, cached
+
+    def answer(self, request: HttpRequest, asked: Mapping[str, int], *ids: int) -> HttpResponseBase:
+        """Answer with all rows, or with a page of them."""
+        if asked:
+            return self.page(request, asked, *ids)
+        headers = {}
+        if self.cache_seconds:
+            rows, age = remembered(self.build.__name__, self.rows, self.cache_seconds)
+            headers["Age"] = str(age)
+        else:
+            rows = self.rows(*ids)
+        if isinstance(rows, str):
+            return self.send(request, rows, **headers)
+        response = StreamingHttpResponse(rows, content_type="application/json", headers=headers)
+        response["Cache-Control"] = self.cache_control
+        if request.method == "HEAD":
+            rows.close()
+        return response
+
+    def rows(self, *ids: int) -> str | Generator[str]:
+        """Return the array of all rows; its parts if they are many."""
+        chunks = self.statement.chunks(*ids)
+        first = next(chunks)
+        if len(first) == CHUNK:
+            return joined(first, chunks)
+        if self.parent and not first:
+            self.total(*ids)
+        return f"[{','.join(first)}]"
+
+    def page(self, request: HttpRequest, asked: Mapping[str, int], *ids: int) -> HttpResponseBase:
+        """Answer with some rows, links to those beside them, and the number of all if that is asked for."""
+        limit = asked.get("limit", CHUNK)
+        rows = self.statement.fetch(*ids, limit=limit + 1, offset=asked.get("offset", 0))
+        headers = {}
+        if link := links(request.path, asked, more=len(rows) > limit):
+            headers["Link"] = link
+        if "total" in asked:
+            headers["X-Total-Count"] = str(self.total(*ids))
+        elif self.parent and not rows:
+            self.total(*ids)
+        return self.send(request, f"[{','.join(rows[:limit])}]", **headers)
+
+    def total(self, *ids: int) -> int:
+        """Return the number of all rows; raise Http404 when the parent is missing."""
+        if not self.parent:
+            return self.build(*ids).count()
+        model, children = self.parent
+        for total in model._default_manager.filter(pk=ids[0]).values_list(Count(children), flat=True):
+            return int(total)
+        raise missing(model)
+
+
+def missing(model: type[Model]) -> Http404:
+    """Return the error for a path whose id nobody has."""
+    return Http404(f"{model._meta.verbose_name} not found".capitalize())
+
+
+def joined(first: list[str], chunks: Iterator[list[str]]) -> Generator[str]:
+    """Yield a JSON array in parts; if it breaks off, what was sent is no JSON."""
+    yield "[" + ",".join(first)
+    for rows in chunks:
+        yield ",".join(["", *rows])
+    yield "]"
+
+
+def array(audience: Audience, row: Mapping[str, str], **options: Any) -> Callable[[Build], Array]:
+    """Make an Array of a function that builds its QuerySet."""
+    return lambda build: Array(build, audience, row, **options)
+
+
+def single(audience: Audience, row: Mapping[str, str]) -> Callable[[Build], Single]:
+    """Make a Single of a function that builds its QuerySet."""
+    return lambda build: Single(build, audience, row)
 
 
 def json_api(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -85,9 +247,9 @@ def json_api(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callabl
         if status.is_success or status.is_redirection or isinstance(response, JsonResponse):
             return response
         answer = error(status, status.phrase)
-        answer["Content-Length"] = len(answer.content)
         for name, value in response.items():
-            answer.setdefault(name, value)
+            if name != "Content-Length":
+                answer.setdefault(name, value)
         return answer
 
     return middleware

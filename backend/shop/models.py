@@ -310,6 +310,16 @@ class OrderItem(models.Model):
         return f"{self.quantity} × {self.product}"
 
 
+class CartQuerySet(models.QuerySet["Cart"]):
+    """Queries on carts."""
+
+    def with_total(self) -> Self:
+        """Add total: the sum of the items at today's prices."""
+        items = CartItem.objects.filter(cart=models.OuterRef("pk")).with_subtotal().values("cart")
+        total = items.annotate(total=Sum("subtotal")).values("total")
+        return self.annotate(total=Coalesce(models.Subquery(total), ZERO))
+
+
 class Cart(models.Model):
     """A customer's one cart."""
 
@@ -321,6 +331,8 @@ class Cart(models.Model):
         error_messages={"unique": "This customer has a cart already."},
     )
     last_updated = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    objects = CartQuerySet.as_manager()
 
     class Meta:
         db_table = "cart"

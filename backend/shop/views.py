@@ -1,12 +1,10 @@
-"""The eight read endpoints, in the order of urls.py and docs/API.md."""
+"""The eight read endpoints, in the order of urls.py and docs/API.md: for whom, which row, which QuerySet."""
 
-from decimal import Decimal
-from typing import Any
+from django.db.models import QuerySet
 
-from django.http import Http404, HttpRequest
-
-from .api import Audience, endpoint, rows
+from .api import Audience, array, single
 from .models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
+from .statements import JsonArray
 
 PRODUCT_ROW = {
     "product_id": "product_id",
@@ -17,101 +15,108 @@ PRODUCT_ROW = {
 }
 
 
-@endpoint(Audience.PUBLIC)
-def products(request: HttpRequest) -> list[dict[str, Any]]:
+@array(Audience.PUBLIC, PRODUCT_ROW, cached=True)
+def products() -> QuerySet[Product]:
     """All products."""
-    return rows(Product.objects.catalog(), **PRODUCT_ROW)
+    return Product.objects.catalog()
 
 
-@endpoint(Audience.STAFF)
-def customer_orders(request: HttpRequest, customer_id: int) -> list[dict[str, Any]]:
+@array(
+    Audience.STAFF,
+    {
+        "order_id": "order_id",
+        "order_date": "order_date",
+        "status": "status",
+        "total_amount": "total_amount",
+        "customer_email": "customer__email",
+    },
+    parent=(Customer, "orders"),
+)
+def customer_orders(customer_id: int) -> QuerySet[Order]:
     """A customer's orders, the newest first."""
-    orders = rows(
-        Order.objects.of_customer(customer_id),
-        order_id="order_id",
-        order_date="order_date",
-        status="status",
-        total_amount="total_amount",
-        customer_email="customer__email",
-    )
-    if not orders and not Customer.objects.filter(pk=customer_id).exists():
-        raise Http404("Customer not found")
-    return orders
+    return Order.objects.of_customer(customer_id)
 
 
-@endpoint(Audience.STAFF)
-def order_details(request: HttpRequest, order_id: int) -> list[dict[str, Any]]:
+@array(
+    Audience.STAFF,
+    {
+        "order_id": "order_id",
+        "order_date": "order__order_date",
+        "customer_name": "customer_name",
+        "product_name": "product__name",
+        "quantity": "quantity",
+        "price_per_unit": "price_per_unit",
+        "subtotal": "subtotal",
+    },
+    parent=(Order, "items"),
+)
+def order_details(order_id: int) -> QuerySet[OrderItem]:
     """An order's lines."""
-    items = rows(
-        OrderItem.objects.of_order(order_id),
-        order_id="order_id",
-        order_date="order__order_date",
-        customer_name="customer_name",
-        product_name="product__name",
-        quantity="quantity",
-        price_per_unit="price_per_unit",
-        subtotal="subtotal",
-    )
-    if not items and not Order.objects.filter(pk=order_id).exists():
-        raise Http404("Order not found")
-    return items
+    return OrderItem.objects.of_order(order_id)
 
 
-@endpoint(Audience.STAFF)
-def customer_cart(request: HttpRequest, customer_id: int) -> dict[str, Any]:
+CART_ITEM_ROW = {
+    "product_name": "product__name",
+    "price": "product__price",
+    "quantity": "quantity",
+    "subtotal": "subtotal",
+}
+
+
+@single(Audience.STAFF, {"customer_id": "customer_id", "items": "item_rows", "total": "total"})
+def customer_cart(customer_id: int) -> QuerySet[Cart]:
     """A customer's cart at today's prices."""
-    items = rows(
-        CartItem.objects.of_customer(customer_id),
-        product_name="product__name",
-        price="product__price",
-        quantity="quantity",
-        subtotal="subtotal",
-    )
-    if not items and not Cart.objects.filter(customer_id=customer_id).exists():
-        raise Http404("Cart not found")
-    total = sum((item["subtotal"] for item in items), start=Decimal("0.00"))
-    return {"customer_id": customer_id, "items": items, "total": total}
+    items = JsonArray(CartItem.objects.of_customer(customer_id), CART_ITEM_ROW)
+    return Cart.objects.filter(customer_id=customer_id).with_total().annotate(item_rows=items)
 
 
-@endpoint(Audience.STAFF)
-def bestsellers(request: HttpRequest) -> list[dict[str, Any]]:
+@array(
+    Audience.STAFF,
+    {
+        "product_id": "product_id",
+        "name": "name",
+        "price": "price",
+        "total_sold": "total_sold",
+        "total_revenue": "total_revenue",
+    },
+    cached=True,
+)
+def bestsellers() -> QuerySet[Product]:
     """The ten products sold most."""
-    return rows(
-        Product.objects.bestsellers(),
-        product_id="product_id",
-        name="name",
-        price="price",
-        total_sold="total_sold",
-        total_revenue="total_revenue",
-    )
+    return Product.objects.bestsellers()
 
 
-@endpoint(Audience.PUBLIC)
-def low_stock(request: HttpRequest) -> list[dict[str, Any]]:
+@array(Audience.PUBLIC, PRODUCT_ROW, cached=True)
+def low_stock() -> QuerySet[Product]:
     """The products of which fewer than ten are left."""
-    return rows(Product.objects.low_stock(), **PRODUCT_ROW)
+    return Product.objects.low_stock()
 
 
-@endpoint(Audience.STAFF)
-def customer_stats(request: HttpRequest) -> list[dict[str, Any]]:
+@array(
+    Audience.STAFF,
+    {
+        "customer_id": "customer_id",
+        "name": "full_name",
+        "email": "email",
+        "total_orders": "total_orders",
+        "total_spent": "total_spent",
+    },
+)
+def customer_stats() -> QuerySet[Customer]:
     """What each customer ordered and spent."""
-    return rows(
-        Customer.objects.with_spending(),
-        customer_id="customer_id",
-        name="full_name",
-        email="email",
-        total_orders="total_orders",
-        total_spent="total_spent",
-    )
+    return Customer.objects.with_spending()
 
 
-@endpoint(Audience.PUBLIC)
-def category_stats(request: HttpRequest) -> list[dict[str, Any]]:
+@array(
+    Audience.PUBLIC,
+    {
+        "category_name": "category_name",
+        "product_count": "product_count",
+        "total_stock": "total_stock",
+        "avg_price": "avg_price",
+    },
+    cached=True,
+)
+def category_stats() -> QuerySet[Category]:
     """What each category holds."""
-    return rows(
-        Category.objects.with_stock_summary(),
-        category_name="category_name",
-        product_count="product_count",
-        total_stock="total_stock",
-        avg_price="avg_price",
-    )
+    return Category.objects.with_stock_summary()

@@ -13,7 +13,8 @@ from typing import Any
 from . import ROOT
 
 API_MD = ROOT / "docs" / "API.md"
-EXAMPLE = re.compile(r"```sh\ncurl -s http://localhost:8000(\S+)\n```\n+```json\n(.+?)```", re.S)
+CURL = r"curl -s '?http://localhost:8000([^\s']+)'?"
+EXAMPLE = re.compile(rf"```sh\n{CURL}\n```\n+```json\n(.+?)```", re.S)
 GAP = re.compile(r"… (\d+) more")
 
 

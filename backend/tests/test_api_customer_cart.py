@@ -62,11 +62,11 @@ def test_queries_do_not_grow_with_the_rows(
     products = Product.objects.bulk_create(
         Product(name="More", price=1, category=computer.category) for _ in range(50)
     )
-    for rows, queries in ((0, 2), (1, 1), (50, 1)):
+    for rows in (0, 1, 50):
         CartItem.objects.all().delete()
         CartItem.objects.bulk_create(
             CartItem(cart=cart, product=product, quantity=1) for product in products[:rows]
         )
-        with django_assert_num_queries(queries):
+        with django_assert_num_queries(1):
             answer = client.get(f"/shop/api/customer/{cart.customer_id}/cart/").json()
         assert len(answer["items"]) == rows

@@ -1,5 +1,6 @@
 """With a million orders: as many queries as with one, and an index where one row is asked for."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -8,6 +9,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
+
+from shop.statements import CHUNK
 
 ORDERS = 1_000_000
 CUSTOMERS = 200_000
@@ -46,7 +49,7 @@ def large_shop(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Ite
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("large_shop")]
 
-# path, rows, index that the first query must use
+# path, rows, index that the query must use
 ENDPOINTS = [
     ("products/", 50_000, None),
     (f"customer/{CUSTOMERS // 2}/orders/", 5, "order_customer_id_"),
@@ -63,26 +66,33 @@ ENDPOINTS = [
 def test_an_endpoint_costs_one_query_and_uses_an_index(
     client: Client, path: str, rows: int, index: str | None
 ) -> None:
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
-        response = client.get(f"/shop/api/{path}")
-    assert response.status_code == 200
-    assert len(response.json()) == rows
-    assert len(queries) == 1
+    # That a list has grown long is found out by the first who asks for it.
+    for most in (2, 1) if rows > CHUNK else (1, 1):
+        with CaptureQueriesContext(connection) as queries:
+            response = client.get(f"/shop/api/{path}")
+            body = b"".join(response)
+        assert response.status_code == 200
+        assert len(json.loads(body)) == rows
+        assert 1 <= len(queries) <= most
     if index:
+        *_, execute = queries[0]["sql"].rpartition("EXECUTE")
         with connection.cursor() as cursor:
-            cursor.execute("EXPLAIN " + queries[0]["sql"])
-            plan = "\n".join(line for (line,) in cursor.fetchall())
-        assert index in plan
-        assert not re.search(r"Seq Scan on (customer|product|\"order\"|order_item|cart|cart_item)\b", plan)
+            for mode in ("force_custom_plan", "force_generic_plan"):
+                cursor.execute(f"SET LOCAL plan_cache_mode = {mode}; EXPLAIN EXECUTE {execute}")
+                plan = "\n".join(line for (line,) in cursor.fetchall())
+                assert index in plan
+                assert not re.search(
+                    r"Seq Scan on (customer|product|\"order\"|order_item|cart|cart_item)\b", plan
+                )
 
 
-@pytest.mark.parametrize("path", ["customer/0/orders/", "order/0/", "customer/0/cart/"])
-def test_what_is_missing_costs_two_queries(client: Client, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "cost"), [("customer/0/orders/", 2), ("order/0/", 2), ("customer/0/cart/", 1)]
+)
+def test_what_is_missing_costs_at_most_two_queries(client: Client, path: str, cost: int) -> None:
     with CaptureQueriesContext(connection) as queries:
         assert client.get(f"/shop/api/{path}").status_code == 404
-    assert len(queries) == 2
+    assert len(queries) == cost
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,10 @@
-"""A database that goes away: 503 in JSON with Retry-After, and normal service when it is back."""
+"""A database that goes away: 503 in JSON with Retry-After, and normal service when it is back.
 
+Long answers, which are sent as they are read, break off visibly; and they take no memory.
+"""
+
+import http.client
+import json
 import os
 import socket
 import subprocess
@@ -8,13 +13,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg2
 import pytest
 from django.conf import settings
 
-from webshop.postgres import Server, postgres
+from webshop.postgres import DATABASE, USER, Server, postgres
 
 URL = "http://127.0.0.1:{}/shop/api/products/"
 
@@ -26,23 +32,28 @@ def port() -> int:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, port: int) -> Iterator[dict[str, str]]:
-    """The shop on the production server, on a database whose socket will be in tmp_path; its environment."""
-    environment = {
+def shop(tmp_path: Path) -> dict[str, str]:
+    """The environment of a shop in production, on a database whose socket will be in tmp_path."""
+    return {
         "PATH": os.environ["PATH"],
         "DJANGO_SECRET_KEY": "of the tests",
         "DJANGO_ALLOWED_HOSTS": "127.0.0.1",
         "DATABASE_HOST": str(tmp_path / "socket"),
     }
+
+
+@pytest.fixture(autouse=True)
+def server(shop: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """That shop on the production server."""
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "webshop.wsgi", "--bind", f"127.0.0.1:{port}"],
         cwd=settings.BASE_DIR,
-        env=environment,
+        env=shop,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     wait_for(port)
-    yield environment
+    yield process
     process.terminate()
     process.wait()
 
@@ -57,9 +68,9 @@ def database(directory: Path) -> Iterator[Server]:
         yield server
 
 
-def get(port: int) -> tuple[int, str | None, bytes]:
+def get(port: int, query: str = "") -> tuple[int, str | None, bytes]:
     try:
-        with urllib.request.urlopen(URL.format(port), timeout=10) as response:
+        with urllib.request.urlopen(URL.format(port) + query, timeout=10) as response:
             return response.status, None, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers["Retry-After"], error.read()
@@ -77,14 +88,18 @@ def wait_for(port: int) -> None:
     pytest.fail("the shop does not listen")
 
 
+def migrate(environment: dict[str, str]) -> None:
+    command = [sys.executable, "manage.py", "migrate", "-v0"]
+    subprocess.run(command, cwd=settings.BASE_DIR, env=environment, check=True)
+
+
 UNAVAILABLE = (503, "5", b'{"error": "The database is not available"}')
 
 
 def test_a_killed_database_is_a_503_and_comes_back(tmp_path: Path, port: int, shop: dict[str, str]) -> None:
     assert get(port) == UNAVAILABLE
     with database(tmp_path) as server:
-        migrate = [sys.executable, "manage.py", "migrate", "-v0"]
-        subprocess.run(migrate, cwd=settings.BASE_DIR, env=shop, check=True)
+        migrate(shop)
         assert [get(port) for _ in range(6)] == [(200, None, b"[]")] * 6
         server.process.kill()
         server.process.wait()
@@ -93,3 +108,47 @@ def test_a_killed_database_is_a_503_and_comes_back(tmp_path: Path, port: int, sh
         assert [get(port) for _ in range(6)] == [(200, None, b"[]")] * 6
     with database(tmp_path):  # restarted between two requests: nobody notices
         assert [get(port) for _ in range(6)] == [(200, None, b"[]")] * 6
+
+
+ROWS = 200_000
+FILL = f"""
+    INSERT INTO category (category_name) VALUES ('Lamps');
+    INSERT INTO product (name, price, category_id)
+        SELECT repeat('Lamp ', 20), 1, 1 FROM generate_series(1, {ROWS})
+"""
+
+
+def peak_memory(process: subprocess.Popen[bytes]) -> int:
+    """The most memory that one of the workers had so far, in kB."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in children]
+    return max(int(status.partition("VmHWM:")[2].split()[0]) for status in statuses)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+def test_a_long_answer_takes_no_memory_and_breaks_off_visibly(
+    tmp_path: Path, port: int, shop: dict[str, str], server: subprocess.Popen[bytes]
+) -> None:
+    with database(tmp_path) as postgresql:
+        migrate(shop)
+        with closing(psycopg2.connect(host=postgresql.socket_dir, user=USER, dbname=DATABASE)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(FILL)
+                for _ in range(6):
+                    assert get(port, "?limit=1")[0] == 200
+                before = peak_memory(server)
+                for _ in range(3):
+                    status, _, body = get(port)
+                    assert (status, len(json.loads(body))) == (200, ROWS)
+                assert len(body) > 30_000_000
+                assert peak_memory(server) - before < 5 * 1024
+
+                with urllib.request.urlopen(URL.format(port)) as response:
+                    assert response.read(1) == b"["
+                    cursor.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                    )
+                    with pytest.raises(http.client.IncompleteRead):
+                        response.read()
+        assert get(port, "?limit=1")[0] == 200

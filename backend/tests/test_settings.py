@@ -57,6 +57,18 @@ REFUSED = [
     ),
     ({"DEBUG": "False"}, "DEBUG must be 0 or 1, not 'False'"),
     ({"DEBUG": "1", "DJANGO_HTTPS": "yes"}, "DJANGO_HTTPS must be 0 or 1, not 'yes'"),
+    (
+        {"DEBUG": "1", "SHOP_CACHE_SECONDS": "1.5"},
+        "SHOP_CACHE_SECONDS must be a whole number from 0 to 3600, not '1.5'",
+    ),
+    (
+        {"DEBUG": "1", "SHOP_CACHE_SECONDS": "3601"},
+        "SHOP_CACHE_SECONDS must be a whole number from 0 to 3600, not '3601'",
+    ),
+    (
+        {"DEBUG": "1", "DATABASE_TRANSACTION_POOLER": "on"},
+        "DATABASE_TRANSACTION_POOLER must be 0 or 1, not 'on'",
+    ),
     ({"DEBUG": "1", "SHOP_API_AUTH": "none"}, "SHOP_API_AUTH must be open or required, not 'none'"),
     ({"DEBUG": "1", "DATABASE_ENGINE": "mysql"}, "DATABASE_ENGINE must be postgresql, not 'mysql'"),
     ({"DEBUG": "1", "DATABASE_PORT": "0"}, "DATABASE_PORT must be a port from 1 to 65535, not '0'"),

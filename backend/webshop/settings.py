@@ -69,6 +69,15 @@ def env_port(name: str, default: str) -> str:
     return value
 
 
+def env_number(name: str, default: int, highest: int) -> int:
+    """Return a whole number from 0 on."""
+    value = environment.get(name) or str(default)
+    if not (value.isascii() and value.isdecimal() and int(value) <= highest):
+        message = f"{name} must be a whole number from 0 to {highest}, not {value!r}"
+        raise ImproperlyConfigured(message)
+    return int(value)
+
+
 def env_list(name: str) -> list[str]:
     """Return a comma-separated list."""
     return [item.strip() for item in environment.get(name, "").split(",") if item.strip()]
@@ -91,6 +100,9 @@ if not DEBUG and not ALLOWED_HOSTS:
 
 # Who may call the endpoints that show customers or revenue: everybody, or signed-in staff.
 SHOP_API_AUTH = env_choice("SHOP_API_AUTH", ("open", "required"), default="open" if DEBUG else "required")
+
+# So long an answer that shows no customer may be given again; 0: what is written is what the next GET shows.
+SHOP_CACHE_SECONDS = env_number("SHOP_CACHE_SECONDS", default=0, highest=3600)
 
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto. Off, plain http works.
 if env_flag("DJANGO_HTTPS"):
@@ -154,6 +166,8 @@ DATABASES = {
         # A new connection costs more than most requests; the health check replaces one that died.
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
+        # With a pooler that changes the connection at each transaction, nothing may be kept on one.
+        "DISABLE_SERVER_SIDE_CURSORS": env_flag("DATABASE_TRANSACTION_POOLER"),
         "OPTIONS": {"connect_timeout": 3},
     },
 }

@@ -1,0 +1,42 @@
+"""The parameters of a query string: ?limit=, ?offset= and ?total= of a list."""
+
+import re
+from collections.abc import Mapping
+
+from django.http import QueryDict
+
+from .statements import CHUNK, MAX_BIGINT
+
+PAGING = {"limit": range(1, CHUNK + 1), "offset": range(MAX_BIGINT + 1), "total": range(1, 2)}
+"""The parameters of a list, and what each may be."""
+
+
+class BadParameterError(ValueError):
+    """A query string that the endpoint does not understand; the message is for the caller."""
+
+
+def read(query: QueryDict, known: Mapping[str, range]) -> dict[str, int]:
+    """Return the numbers of a query string; raise BadParameterError unless all are known and in range."""
+    found = {}
+    for name, (*_, value) in query.lists():
+        if not re.fullmatch("[0-9]{1,19}", value) or int(value) not in known.get(name, ()):
+            names = ", ".join(f"{name}={allowed[0]}..{allowed[-1]}" for name, allowed in known.items())
+            message = f"Unknown or bad parameter {name[:30]!r}; known: {names or 'none'}"
+            raise BadParameterError(message)
+        found[name] = int(value)
+    return found
+
+
+def links(path: str, asked: Mapping[str, int], *, more: bool) -> str:
+    """Return a Link header to the pages beside the one asked for; `more` says whether one follows it."""
+    limit, offset = asked.get("limit", CHUNK), asked.get("offset", 0)
+    neighbours = {}
+    if more:
+        neighbours["next"] = offset + limit
+    if offset:
+        neighbours["prev"] = max(0, offset - limit)
+    total = "&total=1" if "total" in asked else ""
+    return ", ".join(
+        f'<{path}?limit={limit}&offset={start}{total}>; rel="{relation}"'
+        for relation, start in neighbours.items()
+    )

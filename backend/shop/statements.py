@@ -1,0 +1,171 @@
+"""QuerySets run as prepared statements, whose rows PostgreSQL writes as JSON.
+
+Most of a small query's time goes into making its SQL, in Django, and its plan, in PostgreSQL. A Statement
+has its SQL made once per process and its plan once per connection.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import count
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg2.extensions
+from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+from django.db.models import BigIntegerField, DecimalField, Expression, Field, QuerySet, Subquery
+from django.db.models.sql.compiler import SQLCompiler
+from psycopg2.extensions import AsIs
+
+CHUNK = 1000
+"""So many rows are in memory at once, at the most."""
+
+MAX_BIGINT = 2**63 - 1
+
+STALE = ("0A000", "26000")
+"""PostgreSQL's codes for a prepared statement with columns that DDL changed, and for one that is gone."""
+
+
+class Parameter(Expression):
+    """A place in a QuerySet for an integer that is known when the statement runs."""
+
+    output_field = BigIntegerField()
+
+    def __init__(self, position: int) -> None:
+        """Stand for the argument at this position, from 0."""
+        super().__init__()
+        self.position = position
+
+    def as_sql(self, *_: Any) -> Any:
+        """Return a placeholder, and this object as what it stands for."""
+        return "%s", [self]
+
+
+def items(compiler: SQLCompiler, row: Mapping[str, str]) -> tuple[str, list[Any]]:
+    """Return SQL for a FROM clause: the compiled query as `item`, its columns under the keys of `row`.
+
+    Money becomes text, as JSON's numbers would lose its two decimals. The rows stay in their order.
+    """
+    sql, parameters = compiler.as_sql()
+    names = [f'"{name}"' for name in row]
+    columns = [
+        f"{name}::text" if isinstance(expression.output_field, DecimalField) else name
+        for name, (expression, *_) in zip(names, compiler.select, strict=True)
+    ]
+    sql = f"(SELECT {', '.join(columns)} FROM ({sql}) AS rows ({', '.join(names)})) AS item"  # noqa: S608
+    return sql, list(parameters)
+
+
+class JsonArray(Subquery):
+    """A QuerySet's rows as one JSON array of objects, in its order."""
+
+    # psycopg2 reads json by itself; a JSONField would read it again.
+    output_field = Field()
+
+    def __init__(self, queryset: QuerySet[Any], row: Mapping[str, str]) -> None:
+        """Take the columns or annotations of a row by their JSON keys."""
+        super().__init__(queryset.values_list(*row.values()))
+        self.row = row
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any) -> Any:  # noqa: ARG002
+        """Return the subquery and its parameters."""
+        sql, parameters = items(self.query.get_compiler(connection=connection), self.row)
+        return f"(SELECT COALESCE(json_agg(item), '[]') FROM {sql})", parameters  # noqa: S608
+
+
+# By PostgreSQL's connection: it forgets them when it ends, so a new one starts with none.
+prepared: WeakKeyDictionary[psycopg2.extensions.connection, dict["Statement", str]] = WeakKeyDictionary()
+names = count(1)
+
+
+class Statement:
+    """A QuerySet whose rows are JSON objects, run with new arguments each time.
+
+    `build` makes it of so many integers; `row` names the columns or annotations of a row by their JSON keys.
+    """
+
+    def __init__(self, build: Callable[..., QuerySet[Any]], row: Mapping[str, str], arguments: int) -> None:
+        """Compile nothing yet: that may ask the database for its version."""
+        self.build, self.row, self.arguments = build, row, arguments
+        self.long = False
+
+    @cached_property
+    def queryset(self) -> QuerySet[Any]:
+        """The QuerySet, with Parameters for arguments."""
+        return self.build(*map(Parameter, range(self.arguments))).values_list(*self.row.values())
+
+    @cached_property
+    def compiled(self) -> tuple[str, list[Any]]:
+        """The SQL, and what its placeholders stand for: constants and Parameters, then limit and offset."""
+        sql, parameters = items(self.queryset.query.get_compiler(self.queryset.db), self.row)
+        sql = f"SELECT row_to_json(item)::text FROM {sql} LIMIT %s OFFSET %s"  # noqa: S608
+        return sql, [*parameters, Parameter(self.arguments), Parameter(self.arguments + 1)]
+
+    def bound(self, values: Sequence[Any]) -> tuple[str, list[Any]]:
+        """Return the SQL, and its parameters with these values in the place of the Parameters."""
+        sql, parameters = self.compiled
+        return sql, [values[item.position] if isinstance(item, Parameter) else item for item in parameters]
+
+    def prepare(self, cursor: CursorWrapper, name: str, parameters: int) -> str:
+        """Return the SQL that prepares the statement under this name; all parameters are bigints."""
+        types = ", ".join(["bigint"] * parameters)
+        sql = cursor.mogrify(*self.bound([AsIs(f"${number + 1}") for number in range(parameters)]))
+        return f"PREPARE {name} ({types}) AS {sql.decode()}"
+
+    def fetch(self, *arguments: int, limit: int, offset: int = 0) -> list[str]:
+        """Return at most `limit` rows from an offset on. An argument may be of any size."""
+        connection = connections[self.queryset.db]
+        values = [min(value, MAX_BIGINT) for value in (*arguments, limit, offset)]
+        # A round trip less: what a lost connection could not answer is asked again on a new one.
+        connection.health_check_done = True  # type: ignore[attr-defined]
+        try:
+            return self.run(connection, values)
+        except (DatabaseError, InterfaceError) as error:
+            driver = connection.connection
+            stale = getattr(error.__cause__, "pgcode", None) in STALE
+            if connection.in_atomic_block or not driver or not (stale or driver.closed):
+                raise
+            prepared.pop(driver, None)
+            if driver.closed:
+                connection.close()
+            return self.run(connection, values)
+
+    def run(self, connection: BaseDatabaseWrapper, values: Sequence[int]) -> list[str]:
+        """Return the rows for these values, and prepare the statement on the way if it is not."""
+        with connection.cursor() as cursor:
+            if connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"]:
+                # A transaction pooler: what is prepared here may not be there for the next transaction.
+                cursor.execute(*self.bound(values))
+            else:
+                known = prepared.setdefault(cursor.connection, {})
+                execute = f"({', '.join(map(str, values))})"
+                if name := known.get(self):
+                    cursor.execute(f"EXECUTE {name} {execute}")
+                else:
+                    name = f"shop_{next(names)}"
+                    cursor.execute(f"{self.prepare(cursor, name, len(values))}; EXECUTE {name} {execute}")
+                    known[self] = name
+            return [row for (row,) in cursor.fetchall()]
+
+    def chunks(self, *arguments: int) -> Iterator[list[str]]:
+        """Yield all rows as of one moment, CHUNK at a time; the last list is shorter, perhaps empty.
+
+        More than one chunk come from a cursor, so that memory never holds more than one.
+        """
+        if not self.long:
+            rows = self.fetch(*arguments, limit=CHUNK)
+            if len(rows) < CHUNK:
+                yield rows
+                return
+        connection = connections[self.queryset.db]
+        values = [*(min(value, MAX_BIGINT) for value in arguments), None, 0]
+        with transaction.atomic(connection.alias, savepoint=False), connection.chunked_cursor() as cursor:
+            cursor.execute(*self.bound(values))
+            rows = [row for (row,) in cursor.fetchmany(CHUNK)]
+            # The next call begins with what is right for this one: a cursor costs small answers much.
+            self.long = len(rows) == CHUNK
+            yield rows
+            while len(rows) == CHUNK:
+                rows = [row for (row,) in cursor.fetchmany(CHUNK)]
+                yield rows

@@ -1,0 +1,101 @@
+"""Long lists: sent chunk by chunk, as of one moment."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from shop import views
+from shop.models import Category, Product
+from shop.statements import CHUNK
+
+PATH = "/shop/api/products/"
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    """Begin as a fresh process does."""
+    yield
+    views.products.statement.long = False
+
+
+def fill(home: Category, rows: int) -> list[int]:
+    """Make so many products, and return their ids."""
+    Product.objects.all().delete()
+    products = Product.objects.bulk_create(
+        Product(name=f'Lamp "{n}" 💡', price=n, category=home) for n in range(rows)
+    )
+    return [product.pk for product in products]
+
+
+def open_cursors() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_cursors WHERE name LIKE '\\_django\\_curs%'")
+        (number,) = cursor.fetchone()
+    return int(number)
+
+
+@pytest.mark.parametrize("rows", [CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 1])
+def test_a_list_of_any_length_is_whole(client: Client, home: Category, rows: int) -> None:
+    ids = fill(home, rows)
+    for _ in range(3):  # the second time it is known to be long
+        response = client.get(PATH)
+        assert response.streaming is (rows >= CHUNK)
+        answer = json.loads(b"".join(response))
+        assert [row["product_id"] for row in answer] == ids
+        assert answer[-1]["name"] == f'Lamp "{rows - 1}" 💡'
+        assert response.headers["Content-Type"] == "application/json"
+        assert response.headers["Cache-Control"] == "public, max-age=5"
+        assert ("ETag" in response.headers) is ("Content-Length" in response.headers) is (rows < CHUNK)
+    assert open_cursors() == 0
+    assert connection.get_autocommit()
+
+
+def test_a_list_that_shrinks_is_sent_at_once_again(client: Client, home: Category) -> None:
+    for rows, streaming in ((CHUNK, True), (CHUNK - 1, False), (3, False), (CHUNK + 1, True), (0, False)):
+        fill(home, rows)
+        response = client.get(PATH)
+        assert response.streaming is streaming
+        assert len(json.loads(b"".join(response))) == rows
+
+
+def test_the_first_chunk_is_sent_before_the_last_is_read(client: Client, home: Category) -> None:
+    ids = fill(home, 3 * CHUNK)
+    chunks = iter(client.get(PATH))
+    first = next(chunks)
+    assert [row["product_id"] for row in json.loads(first + b"]")] == ids[:CHUNK]
+    assert open_cursors() == 1
+    Product.objects.filter(pk=ids[-1]).update(name="changed meanwhile")
+    rest = b"".join(chunks)
+    assert json.loads(first + rest)[-1]["name"] == f'Lamp "{3 * CHUNK - 1}" 💡'
+    assert open_cursors() == 0
+
+
+def test_who_hangs_up_leaves_nothing_open(client: Client, home: Category) -> None:
+    fill(home, 3 * CHUNK)
+    response = client.get(PATH)
+    next(iter(response))
+    response.close()
+    assert open_cursors() == 0
+    assert connection.get_autocommit()
+    assert client.get(f"{PATH}?limit=1").status_code == 200
+
+
+def test_head_reads_the_first_chunk_alone(client: Client, home: Category) -> None:
+    fill(home, 3 * CHUNK)
+    response = client.head(PATH)
+    assert (response.status_code, b"".join(response)) == (200, b"")
+    assert response.headers["Content-Type"] == "application/json"
+    assert open_cursors() == 0
+
+
+def test_a_page_of_a_long_list_is_not_streamed(client: Client, home: Category) -> None:
+    ids = fill(home, CHUNK + 10)
+    b"".join(client.get(PATH))
+    response = client.get(f"{PATH}?limit={CHUNK}")
+    assert not response.streaming
+    assert [row["product_id"] for row in response.json()] == ids[:CHUNK]
+    assert "ETag" in response.headers

@@ -1,0 +1,168 @@
+"""Statements: the rows of their QuerySets, prepared once per connection, whatever happens to it."""
+
+import json
+import threading
+from decimal import Decimal
+from typing import Any
+
+import psycopg2
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError, connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
+from django.urls import get_resolver
+
+from shop import views
+from shop.api import Endpoint
+from shop.models import Product
+from shop.statements import CHUNK, Statement
+
+PRODUCT = {"id": "product_id", "name": "name"}
+
+
+def ids_of(statement: Statement) -> list[list[int]]:
+    """Arguments to try: known ones, an unknown one, one that no column can hold."""
+    return [[number] for number in (1, 2, 17, 100, 999, 2**80)] if statement.arguments else [[]]
+
+
+def statements() -> dict[str, Statement]:
+    found = {name: view.statement for name, view in vars(views).items() if isinstance(view, Endpoint)}
+    assert len(found) == len(get_resolver("shop.urls").url_patterns) == 8
+    return found
+
+
+def plain(value: Any) -> Any:
+    """A value of a QuerySet as JSON has it."""
+    if isinstance(value, Decimal):
+        return f"{value:.2f}"
+    return value if isinstance(value, int | str | list) else str(value)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("prepared", [True, False])
+def test_the_rows_are_those_of_the_queryset(monkeypatch: pytest.MonkeyPatch, *, prepared: bool) -> None:
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", not prepared)
+    call_command("load_sample_data")
+    rows = 0
+    for statement in statements().values():
+        for arguments in ids_of(statement):
+            queryset = statement.build(*arguments).values_list(*statement.row.values())
+            expected = [dict(zip(statement.row, map(plain, row), strict=True)) for row in queryset]
+            with CaptureQueriesContext(connection) as queries:
+                found = statement.fetch(*arguments, limit=CHUNK)
+            assert [json.loads(row) for row in found] == expected
+            assert len(queries) == 1
+            assert ("EXECUTE" in queries[0]["sql"]) is prepared
+            assert statement.fetch(*arguments, limit=2, offset=1) == found[1:3]
+            rows += len(found)
+    assert rows > 250
+
+
+@pytest.mark.django_db
+def test_a_statement_is_compiled_and_prepared_once(gloves: Product) -> None:
+    builds = []
+
+    def build() -> Any:
+        builds.append("built")
+        return Product.objects.catalog()
+
+    statement = Statement(build, PRODUCT, 0)
+    with CaptureQueriesContext(connection) as queries:
+        for _ in range(3):
+            assert statement.fetch(limit=5) == [f'{{"id":{gloves.pk},"name":"Elegant Marble Gloves"}}']
+    first, second, third = (query["sql"] for query in queries)
+    assert first.startswith("PREPARE shop_")
+    assert second == third
+    assert second.startswith("EXECUTE shop_")
+    assert builds == ["built"]
+
+
+@pytest.mark.django_db
+def test_constants_with_signs_of_sql_stay_what_they_are(home: Any) -> None:
+    name = "100 % $1 %s ' \" \\ 🧤"
+    product = Product.objects.create(name=name, price=1, category=home)
+    statement = Statement(
+        lambda category_id: Product.objects.filter(name=name, category_id=category_id), {"name": "name"}, 1
+    )
+    for _ in range(2):
+        assert [json.loads(row) for row in statement.fetch(product.category_id, limit=5)] == [{"name": name}]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_thread_prepares_on_its_own_connection(gloves: Product) -> None:
+    statement = Statement(Product.objects.catalog, PRODUCT, 0)
+    expected = [f'{{"id":{gloves.pk},"name":"Elegant Marble Gloves"}}']
+    answers = []
+    ready = threading.Barrier(8)
+
+    def ask() -> None:
+        try:
+            ready.wait()
+            for _ in range(50):
+                answers.append(statement.fetch(limit=5))
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [expected] * 400
+
+
+def terminate() -> None:
+    """End this thread's connection, from another one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    parameters = connection.get_connection_params()
+    parameters.pop("cursor_factory", None)
+    other = psycopg2.connect(**parameters)
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    other.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_connection_is_replaced(gloves: Product) -> None:
+    statement = Statement(Product.objects.catalog, PRODUCT, 0)
+    expected = statement.fetch(limit=5)
+    assert len(expected) == 1
+    terminate()
+    assert statement.fetch(limit=5) == expected
+    connection.close()
+    assert statement.fetch(limit=5) == expected
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("sql", ["DISCARD ALL", "DEALLOCATE ALL"])
+def test_what_a_pooler_discards_is_prepared_again(gloves: Product, sql: str) -> None:
+    statement = Statement(Product.objects.catalog, PRODUCT, 0)
+    expected = statement.fetch(limit=5)
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+    assert statement.fetch(limit=5) == expected
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_migration_that_changes_a_column_is_noticed(gloves: Product) -> None:
+    statement = Statement(Product.objects.catalog, {"name": "name", "price": "price"}, 0)
+    assert statement.fetch(limit=5) == ['{"name":"Elegant Marble Gloves","price":"235.99"}']
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE product ALTER price TYPE numeric(12, 3)")
+        assert statement.fetch(limit=5) == ['{"name":"Elegant Marble Gloves","price":"235.990"}']
+        cursor.execute("ALTER TABLE product ALTER price TYPE numeric(10, 2)")
+    assert statement.fetch(limit=5) == ['{"name":"Elegant Marble Gloves","price":"235.99"}']
+
+
+@pytest.mark.django_db(transaction=True)
+def test_within_a_transaction_nothing_is_asked_twice(gloves: Product) -> None:
+    """The transaction is lost with its connection, or aborted by the error: the caller must know."""
+    statement = Statement(Product.objects.catalog, PRODUCT, 0)
+    statement.fetch(limit=5)
+    with pytest.raises(OperationalError, match="does not exist"), transaction.atomic():  # noqa: PT012
+        with connection.cursor() as cursor:
+            cursor.execute("DEALLOCATE ALL")
+        statement.fetch(limit=5)
+    assert len(statement.fetch(limit=5)) == 1
