@@ -1,6 +1,7 @@
 """What all endpoints share: who may call, GET and HEAD only, JSON in and out of trouble, pages, caching."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from enum import Enum
 from functools import update_wrapper
 from hashlib import sha256
@@ -181,6 +182,7 @@ class Array(Endpoint):
         first = next(chunks)
         if len(first) == CHUNK:
             return joined(first, chunks)
+        chunks.close()
         if self.parent and not first:
             self.total(*ids)
         return f"[{','.join(first)}]"
@@ -213,12 +215,13 @@ def missing(model: type[Model]) -> Http404:
     return Http404(f"{model._meta.verbose_name} not found".capitalize())
 
 
-def joined(first: list[str], chunks: Iterator[list[str]]) -> Generator[str]:
+def joined(first: list[str], chunks: Generator[list[str]]) -> Generator[str]:
     """Yield a JSON array in parts; if it breaks off, what was sent is no JSON."""
-    yield "[" + ",".join(first)
-    for rows in chunks:
-        yield ",".join(["", *rows])
-    yield "]"
+    with closing(chunks):
+        yield "[" + ",".join(first)
+        for rows in chunks:
+            yield ",".join(["", *rows])
+        yield "]"
 
 
 def array(audience: Audience, row: Mapping[str, str], **options: Any) -> Callable[[Build], Array]:

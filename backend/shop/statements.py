@@ -4,7 +4,7 @@ Most of a small query's time goes into making its SQL, in Django, and its plan, 
 has its SQL made once per process and its plan once per connection.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cached_property
 from itertools import count
 from typing import Any
@@ -16,15 +16,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import BigIntegerField, DecimalField, Expression, Field, QuerySet, Subquery
 from django.db.models.sql.compiler import SQLCompiler
+from psycopg2.errors import InvalidSqlStatementName
 from psycopg2.extensions import AsIs
 
 CHUNK = 1000
 """So many rows are in memory at once, at the most."""
 
 MAX_BIGINT = 2**63 - 1
-
-STALE = ("0A000", "26000")
-"""PostgreSQL's codes for a prepared statement with columns that DDL changed, and for one that is gone."""
 
 
 class Parameter(Expression):
@@ -123,8 +121,8 @@ class Statement:
             return self.run(connection, values)
         except (DatabaseError, InterfaceError) as error:
             driver = connection.connection
-            stale = getattr(error.__cause__, "pgcode", None) in STALE
-            if connection.in_atomic_block or not driver or not (stale or driver.closed):
+            discarded = isinstance(error.__cause__, InvalidSqlStatementName)
+            if connection.in_atomic_block or not driver or not (discarded or driver.closed):
                 raise
             prepared.pop(driver, None)
             if driver.closed:
@@ -148,7 +146,7 @@ class Statement:
                     known[self] = name
             return [row for (row,) in cursor.fetchall()]
 
-    def chunks(self, *arguments: int) -> Iterator[list[str]]:
+    def chunks(self, *arguments: int) -> Generator[list[str]]:
         """Yield all rows as of one moment, CHUNK at a time; the last list is shorter, perhaps empty.
 
         More than one chunk come from a cursor, so that memory never holds more than one.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from shop import views
 from shop.models import Category, Product
@@ -55,11 +56,26 @@ def test_a_list_of_any_length_is_whole(client: Client, home: Category, rows: int
 
 
 def test_a_list_that_shrinks_is_sent_at_once_again(client: Client, home: Category) -> None:
-    for rows, streaming in ((CHUNK, True), (CHUNK - 1, False), (3, False), (CHUNK + 1, True), (0, False)):
+    """It costs one query, and a second where the last answer was of another kind."""
+    b"".join(client.get(PATH))
+    for rows, queries in (
+        (CHUNK, ["EXECUTE", "DECLARE"]),
+        (CHUNK + 1, ["DECLARE"]),
+        (CHUNK - 1, ["DECLARE"]),
+        (CHUNK - 1, ["EXECUTE"]),
+        (0, ["EXECUTE"]),
+    ):
         fill(home, rows)
-        response = client.get(PATH)
-        assert response.streaming is streaming
-        assert len(json.loads(b"".join(response))) == rows
+        with CaptureQueriesContext(connection) as captured:
+            response = client.get(PATH)
+            assert len(json.loads(b"".join(response))) == rows
+        assert response.streaming is (rows >= CHUNK)
+        found = [
+            query["sql"].split()[0]
+            for query in captured
+            if query["sql"] not in ("BEGIN", "COMMIT", "ROLLBACK")
+        ]
+        assert found == queries
 
 
 def test_the_first_chunk_is_sent_before_the_last_is_read(client: Client, home: Category) -> None:
