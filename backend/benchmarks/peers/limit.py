@@ -1,0 +1,73 @@
+"""The limit: bare WSGI, and PostgreSQL makes the JSON in one statement; how fast the same server can be."""
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection
+
+from . import sql
+
+
+def rows(statement: str) -> str:
+    return f"SELECT coalesce(json_agg(r), '[]')::text, count(*) FROM ({statement}) r"
+
+
+CART = f"""
+    SELECT json_build_object(
+        'customer_id', %(id)s, 'items', coalesce(json_agg(r), '[]'),
+        'total', coalesce(sum(r.subtotal::numeric), 0.00)::text
+    )::text, count(*)
+    FROM ({sql.CART_ITEMS}) r"""
+
+# path; the statement; what tells an empty answer from a missing one
+ENDPOINTS = [
+    (r"products/", rows(sql.PRODUCTS), ""),
+    (r"customer/(\d+)/orders/", rows(sql.CUSTOMER_ORDERS), sql.CUSTOMER_EXISTS),
+    (r"order/(\d+)/", rows(sql.ORDER_DETAILS), sql.ORDER_EXISTS),
+    (r"customer/(\d+)/cart/", CART, sql.CART_EXISTS),
+    (r"bestsellers/", rows(sql.BESTSELLERS), ""),
+    (r"low-stock/", rows(sql.LOW_STOCK), ""),
+    (r"customer-stats/", rows(sql.CUSTOMER_STATS), ""),
+    (r"category-stats/", rows(sql.CATEGORY_STATS), ""),
+]
+ROUTES = [(re.compile(f"/shop/api/{path}"), statement, exists) for path, statement, exists in ENDPOINTS]
+
+
+@cache
+def database() -> connection:
+    connected = psycopg2.connect(
+        dbname=os.environ["DATABASE_NAME"],
+        user=os.environ["DATABASE_USERNAME"],
+        host=os.environ["DATABASE_HOST"],
+        port=os.environ["DATABASE_PORT"],
+    )
+    connected.autocommit = True
+    return connected
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    body = answer(environ["PATH_INFO"])
+    status = "200 OK" if body else "404 Not Found"
+    start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def answer(path: str) -> bytes:
+    """Return the JSON of a path, nothing if there is none."""
+    found = ((pattern.fullmatch(path), statement, exists) for pattern, statement, exists in ROUTES)
+    match, statement, exists = next((route for route in found if route[0]), (None, "", ""))
+    if not match:
+        return b""
+    parameters = {"id": int(match[1])} if exists else None
+    with database().cursor() as cursor:
+        cursor.execute(statement, parameters)
+        ((body, count),) = cursor.fetchall()
+        if exists and not count:
+            cursor.execute(exists, parameters)
+            if not cursor.rowcount:
+                return b""
+    return str(body).encode()

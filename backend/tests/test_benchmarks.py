@@ -1,0 +1,106 @@
+"""What the benchmark computes: wrk's figures, ratios of rounds, tables, and what is replaced on the page."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import BenchmarkError
+from benchmarks.measure import Load, Sample, parse_wrk
+from benchmarks.report import check_page, latency, per_cpu_second, publish, ratio, table, throughput
+
+WRK = "Running 1s test @ http://127.0.0.1:8000\n  1 threads and 8 connections\n"
+
+
+def sample(per_second: float, cpu: float, p50_ms: float = 1.0, p99_ms: float = 2.0) -> Sample:
+    return Sample(per_second, cpu, p50_ms, p99_ms, others=0.0)
+
+
+def test_the_last_line_of_wrk_is_read() -> None:
+    output = f"{WRK}result\t2500\t1250000\t1875.0\t4210\t0\t0\n"
+    assert parse_wrk(output) == Load(requests=2500, seconds=1.25, p50_ms=1.875, p99_ms=4.21)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("result\t2500\t1000000\t1.0\t2.0\t3\t0", "2500 requests, 3 answered with an error, 0 not at all"),
+        ("result\t2500\t1000000\t1.0\t2.0\t0\t1", "2500 requests, 0 answered with an error, 1 not at all"),
+        ("result\t0\t1000000\t0\t0\t0\t0", "0 requests, 0 answered with an error, 0 not at all"),
+        ("unable to connect", "wrk says"),
+    ],
+)
+def test_an_answer_that_is_no_good_one_ends_the_run(line: str, message: str) -> None:
+    with pytest.raises(BenchmarkError, match=message):
+        parse_wrk(f"{WRK}{line}\n")
+
+
+def test_no_output_of_wrk_ends_the_run() -> None:
+    with pytest.raises(BenchmarkError, match="wrk says ''"):
+        parse_wrk("")
+
+
+def test_a_ratio_compares_the_samples_of_the_same_round() -> None:
+    """The ratio of the medians would be 300 / 200 = 1.5."""
+    spread = ratio([100, 300, 900], [200, 100, 300])
+    assert spread == (3.0, 0.5, 3.0)
+    assert str(spread) == "3.00 (0.50–3.00)"
+
+
+def test_the_median_of_an_even_number_of_rounds_is_between_the_two_in_the_middle() -> None:
+    assert ratio([1, 2, 4, 100], [1, 1, 1, 1]) == (3.0, 1.0, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [([5, 9.994], "7.50 (5.00–9.99)"), ([12], "12.0 (12.0–12.0)"), ([123], "123 (123–123)")],
+)
+def test_a_large_ratio_has_fewer_decimals(values: list[float], text: str) -> None:
+    assert str(ratio(values, [1] * len(values))) == text
+
+
+def test_a_table_has_a_row_per_name() -> None:
+    assert (
+        table("ms", ["a", "b"], {"shop": [1, "–"]})
+        == "| ms | a | b |\n| --- | --: | --: |\n| shop | 1 | – |\n"
+    )
+
+
+def test_throughput_is_relative_to_the_limit_whose_row_is_absolute() -> None:
+    samples = {
+        "order/<id>/": {
+            "shop": [sample(1000, 0.002), sample(1200, 0.004)],
+            "limit": [sample(2000, 0.001), sample(2000, 0.001)],
+        },
+        "products/": {"limit": [sample(1000, 0.004)], "shop, cached": [sample(3000, 0.001)]},
+    }
+    by_cpu = throughput(samples, per_cpu_second).splitlines()
+    assert by_cpu[0] == "|  | `order/<id>/` | `products/` |"
+    assert by_cpu[2:5] == [
+        "| shop | 0.38 (0.25–0.50) | – |",
+        "| shop, cached | – | 4.00 (4.00–4.00) |",
+        "| limit | 1000/s | 250/s |",
+    ]
+
+
+def test_latency_is_the_median_of_the_rounds() -> None:
+    rounds = [sample(1, 1, p50_ms=0.5, p99_ms=2), sample(1, 1, p50_ms=0.7, p99_ms=9), sample(1, 1, 0.6, 3)]
+    assert "| shop | 0.60 / 3.00 |\n" in latency({"products/": {"shop": rounds}})
+
+
+def test_the_text_around_the_results_stays(tmp_path: Path) -> None:
+    page = tmp_path / "PERFORMANCE.md"
+    page.write_text("before\n<!-- benchmarks: begin -->\nold\n<!-- benchmarks: end -->\nafter\n")
+    publish(page, "new\n", {"small": "<svg/>"})
+    assert (
+        page.read_text() == "before\n<!-- benchmarks: begin -->\n\nnew\n\n<!-- benchmarks: end -->\nafter\n"
+    )
+    assert (tmp_path / "performance" / "small.svg").read_text() == "<svg/>"
+
+
+@pytest.mark.parametrize("text", [None, "", "<!-- benchmarks: end --> <!-- benchmarks: begin -->"])
+def test_a_page_without_the_marks_is_refused(tmp_path: Path, text: str | None) -> None:
+    page = tmp_path / "PERFORMANCE.md"
+    if text is not None:
+        page.write_text(text)
+    with pytest.raises(BenchmarkError, match="to write between"):
+        check_page(page)
