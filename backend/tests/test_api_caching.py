@@ -151,6 +151,18 @@ def test_age_tells_how_old_an_answer_is(
         assert client.get("/shop/api/products/").headers["Age"] == age
 
 
+def test_every_answer_that_is_too_old_is_made_anew(
+    client: Client, gloves: Product, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SHOP_CACHE_SECONDS = 1
+    now = time.time()
+    for stock in range(5):
+        Product.objects.filter(pk=gloves.pk).update(stock=stock)
+        monkeypatch.setattr(time, "time", lambda later=1.5 * stock: now + later)
+        response = client.get("/shop/api/products/")
+        assert (response.headers["Age"], response.json()[0]["stock"]) == ("0", stock)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_one_caller_makes_the_next_answer_and_the_others_do_not_wait(
     client: Client, gloves: Product, settings: Settings
