@@ -126,7 +126,8 @@ def ratios(samples: Samples, figure: Callable[[Sample], float]) -> dict[str, dic
 
 def by_peer(corner: str, cells: Mapping[str, Mapping[str, object]]) -> str:
     """Return a table with a row per peer of cells that come by endpoint; a missing one is a dash."""
-    rows = {peer.name: [row.get(peer.name, "–") for row in cells.values()] for peer in PEERS}
+    asked = [peer.name for peer in PEERS if any(peer.name in row for row in cells.values())]
+    rows = {name: [row.get(name, "–") for row in cells.values()] for name in asked}
     return table(corner, [f"`{endpoint}`" for endpoint in cells], rows)
 
 
