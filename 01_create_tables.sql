@@ -47,7 +47,7 @@ CREATE TABLE "order" (
     CONSTRAINT order_customer_id_fk FOREIGN KEY (customer_id) REFERENCES customer (customer_id)
         ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
 );
-CREATE INDEX ON "order" (customer_id);
+CREATE INDEX ON "order" (customer_id) INCLUDE (total_amount);
 CREATE INDEX ON "order" (order_date);
 
 CREATE TABLE order_item (

@@ -1,8 +1,12 @@
 """GET /shop/api/customer-stats/"""
 
+import re
 from decimal import Decimal
 
+import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from shop.models import Customer, Order, OrderItem, Product
@@ -56,3 +60,12 @@ def test_queries_do_not_grow_with_the_rows(
     )
     with django_assert_num_queries(1):
         assert len(client.get("/shop/api/customer-stats/").json()) == 50
+
+
+@pytest.mark.django_db
+def test_of_the_orders_only_the_index_is_read(client: Client) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        client.get("/shop/api/customer-stats/")
+    columns = set(re.findall(r'"order"\."(\w+)"', queries[0]["sql"]))
+    (index,) = (index for index in Order._meta.indexes if index.name == "order_customer_id")
+    assert columns == {"customer_id", *index.include}
