@@ -40,10 +40,20 @@ WHERE customer_id = 1
 ORDER BY cart_item_id;
 
 -- name: bestsellers
-SELECT product_id, name, price, sum(quantity) AS total_sold, sum(quantity * price_per_unit) AS total_revenue
+WITH spare AS (SELECT product_id FROM product_sales WHERE NOT main),
+best AS (
+    SELECT product_id
+    FROM product_sales
+    WHERE main AND quantity > 0 AND product_id NOT IN (SELECT product_id FROM spare)
+    ORDER BY quantity DESC, product_id
+    LIMIT 10
+)
+SELECT product_id, name, price, sum(quantity)::bigint AS total_sold, sum(revenue) AS total_revenue
 FROM product
-JOIN order_item USING (product_id)
+JOIN product_sales USING (product_id)
+WHERE product_id IN (SELECT product_id FROM best UNION SELECT product_id FROM spare)
 GROUP BY product_id
+HAVING sum(quantity) > 0
 ORDER BY total_sold DESC, product_id
 LIMIT 10;
 
@@ -74,6 +84,14 @@ FROM category
 LEFT JOIN product USING (category_id)
 GROUP BY category_id
 ORDER BY product_count DESC, category_name;
+
+-- name: bestsellers-from-the-lines
+SELECT product_id, name, price, sum(quantity) AS total_sold, sum(quantity * price_per_unit) AS total_revenue
+FROM product
+JOIN order_item USING (product_id)
+GROUP BY product_id
+ORDER BY total_sold DESC, product_id
+LIMIT 10;
 
 -- The examples -------------------------------------------------------------------------------------------------
 
