@@ -68,21 +68,19 @@ ORDER BY stock, product_id;
 SELECT customer_id,
        first_name || ' ' || last_name AS name,
        email,
-       count("order".customer_id) AS total_orders,  -- the index has it, unlike order_id
-       coalesce(sum(total_amount), 0.00) AS total_spent
+       coalesce(total_orders, 0) AS total_orders,
+       coalesce(total_spent, 0.00) AS total_spent
 FROM customer
-LEFT JOIN "order" USING (customer_id)
-GROUP BY customer_id
+LEFT JOIN customer_spending USING (customer_id)
 ORDER BY total_spent DESC, customer_id;
 
 -- name: category-stats
 SELECT category_name,
-       count(product_id) AS product_count,
-       coalesce(sum(stock), 0) AS total_stock,
-       coalesce(round(avg(price), 2), 0.00) AS avg_price
+       coalesce(product_count, 0) AS product_count,
+       coalesce(total_stock, 0) AS total_stock,
+       coalesce(round(avg_price, 2), 0.00) AS avg_price
 FROM category
-LEFT JOIN product USING (category_id)
-GROUP BY category_id
+LEFT JOIN category_stock USING (category_id)
 ORDER BY product_count DESC, category_name;
 
 -- name: bestsellers-from-the-lines

@@ -1,12 +1,10 @@
 """GET /shop/api/customer-stats/"""
 
-import re
 from decimal import Decimal
 
 import pytest
 from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from shop.models import Customer, Order, OrderItem, Product
@@ -63,9 +61,10 @@ def test_queries_do_not_grow_with_the_rows(
 
 
 @pytest.mark.django_db
-def test_of_the_orders_only_the_index_is_read(client: Client) -> None:
-    with CaptureQueriesContext(connection) as queries:
-        client.get("/shop/api/customer-stats/")
-    columns = set(re.findall(r'"order"\."(\w+)"', queries[0]["sql"]))
+def test_of_the_orders_only_the_index_is_read() -> None:
+    with connection.cursor() as cursor:
+        usage = "information_schema.view_column_usage"
+        cursor.execute(f"SELECT column_name FROM {usage} WHERE view_name = 'customer_spending'")
+        columns = {name for (name,) in cursor.fetchall()}
     (index,) = (index for index in Order._meta.indexes if index.name == "order_customer_id")
     assert columns == {"customer_id", *index.include}

@@ -39,6 +39,8 @@ CATALOG = {
     "triggers": """
         SELECT pg_get_triggerdef(oid) FROM pg_trigger
         WHERE tgrelid::regclass::text = ANY(%s) AND NOT tgisinternal""",
+    "views": """
+        SELECT viewname, definition FROM pg_views WHERE schemaname = 'public' AND %s::text[] IS NOT NULL""",
     "functions": """
         SELECT pg_get_functiondef(pg_proc.oid) FROM pg_proc
         WHERE pronamespace = 'public'::regnamespace AND %s::text[] IS NOT NULL""",
@@ -89,13 +91,15 @@ def test_01_makes_the_migrated_schema(other_database: Any) -> None:
     with connection.cursor() as cursor:
         migrated = catalog(cursor)
     written = catalog(other_database)
-    assert len(migrated["columns"]) == 33 + 5
+    assert len(migrated["columns"]) == 33 + 5 + 3 + 4
     assert len(migrated["constraints"]) == 8 + 7 + 4 + 8  # primary and foreign keys, unique, check
     assert len(migrated["triggers"]) == 8
     assert len(migrated["functions"]) == 5
     assert written["columns"] == migrated["columns"]
     assert written["constraints"] == migrated["constraints"]
     assert written["indexes"] == migrated["indexes"]
+    assert len(migrated["views"]) == 2
+    assert written["views"] == migrated["views"]
     assert written["triggers"] == migrated["triggers"]
     assert written["functions"] == migrated["functions"]
 
@@ -116,6 +120,8 @@ def test_02_inserts_the_rows_of_load_sample_data(other_database: Any) -> None:
         "cart": 50,
         "cart_item": 115,
         "product_sales": 120,
+        "customer_spending": 97,
+        "category_stock": 22,
     }
     assert contents(other_database) == loaded
     other_database.execute("INSERT INTO category (category_name) VALUES ('New') RETURNING category_id")
