@@ -123,8 +123,9 @@ def measured(runs: Sequence[Run]) -> tuple[str, dict[str, str]]:
             }
             fill(database, run.scale)
             results = measure(run, database, server.process.pid)
+            plans = printed(database, "-m", "benchmarks.plans") if run is runs[-1] else ""
         section, plotted = report.size_section(results)
-        sections.append(section)
+        sections.append(f"{section}\n\n### Plans\n{plans}" if plans else section)
         plots |= plotted
         others += [s.others for peers in results.loaded.values() for rounds in peers.values() for s in rounds]
     minutes = (time.monotonic() - start) / 60
@@ -160,20 +161,26 @@ def conditions(packages: str, minutes: float, others: Sequence[float]) -> str:
 def fill(database: Mapping[str, str], scale: int | None) -> None:
     """Make the tables and load the sample data, or a shop with so many orders."""
     size = [f"--scale={scale}"] if scale else []
-    for command in (["migrate"], ["load_sample_data", *size]):
-        print(f"manage.py {' '.join(command)}", flush=True)
-        done = subprocess.run(
-            [sys.executable, "manage.py", *command],
-            cwd=BACKEND,
-            env=environment(database),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            said = done.stderr.splitlines() or ["it says nothing"]
-            raise BenchmarkError(f"manage.py {' '.join(command)}: {said[-1]}")
+    printed(database, "manage.py", "migrate")
+    printed(database, "manage.py", "load_sample_data", *size)
     rows(database, "VACUUM ANALYZE", "CHECKPOINT")
+
+
+def printed(database: Mapping[str, str], *command: str) -> str:
+    """Run Python with these arguments on the database; return what it prints, or raise BenchmarkError."""
+    print(" ".join(command), flush=True)
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=BACKEND,
+        env=environment(database),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.splitlines() or ["it says nothing"]
+        raise BenchmarkError(f"{' '.join(command)}: {said[-1]}")
+    return done.stdout
 
 
 def rows(database: Mapping[str, str], *statements: str) -> list[tuple[int, ...]]:

@@ -30,7 +30,7 @@ def test_the_pages_are_there() -> None:
 def test_every_block_is_of_a_kind_that_is_checked() -> None:
     for page in PAGES:
         kinds = set(re.findall(r"^```(\w*)\n.+?^```", page.read_text(), re.M | re.S))
-        assert kinds <= {"sh", "json", "pycon", "env", ""}, page.name
+        assert kinds <= {"sh", "json", "pycon", "env", "text", ""}, page.name
         assert "" not in kinds or page.name == "PROJECT_STRUCTURE.md"
 
 

@@ -1,0 +1,34 @@
+"""Print how PostgreSQL runs the statement of each endpoint, in the database that the environment names."""
+
+import os
+from typing import Any
+
+import django
+
+
+def main() -> None:
+    """Print a heading and a plan for each endpoint; the ids are those of the middle."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webshop.settings")
+    django.setup()
+    from django.db import connection
+
+    from shop.models import Cart, Customer, Order
+    from shop.urls import urlpatterns
+
+    middle = {
+        "customer-orders": Customer.objects.count() // 2,
+        "order-details": Order.objects.count() // 2,
+        "customer-cart": Cart.objects.count() // 2,
+    }
+    with connection.cursor() as cursor:
+        for pattern in urlpatterns:
+            ids = [middle[pattern.name]] if pattern.name in middle else []
+            endpoint: Any = pattern.callback
+            sql, parameters = endpoint.statement.bound([*ids, None, 0])
+            cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql}", parameters)
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            print(f"\n`{pattern.pattern}`:\n\n```text\n{plan}\n```")
+
+
+if __name__ == "__main__":
+    main()
