@@ -110,9 +110,12 @@ class Endpoint:
         etag = f'"{sha256(content).hexdigest()[:32]}"'
         headers |= {"ETag": etag, "Content-Length": str(len(content)), "Cache-Control": self.cache_control}
         response = HttpResponse(content, content_type="application/json", headers=headers)
-        if "HTTP_IF_NONE_MATCH" in request.META or "HTTP_IF_MATCH" in request.META:
-            return get_conditional_response(request, etag=etag, response=response) or response
-        return response
+        if "HTTP_IF_NONE_MATCH" not in request.META:
+            return response
+        answer = get_conditional_response(request, etag=etag, response=response) or response
+        if "Age" in headers:
+            answer["Age"] = headers["Age"]  # Django leaves it out of a 304
+        return answer
 
     @property
     def cache_seconds(self) -> int:
@@ -181,7 +184,9 @@ class Array(Endpoint):
         chunks = self.statement.chunks(*ids)
         first = next(chunks)
         if len(first) == CHUNK:
-            return joined(first, chunks)
+            parts = joined(first, chunks)
+            next(parts)
+            return parts
         chunks.close()
         if self.parent and not first:
             self.total(*ids)
@@ -216,8 +221,9 @@ def missing(model: type[Model]) -> Http404:
 
 
 def joined(first: list[str], chunks: Generator[list[str]]) -> Generator[str]:
-    """Yield a JSON array in parts; if it breaks off, what was sent is no JSON."""
+    """Yield a JSON array in parts, the first of them empty; if it breaks off, what was sent is no JSON."""
     with closing(chunks):
+        yield ""  # from here on close() closes the chunks as well
         yield "[" + ",".join(first)
         for rows in chunks:
             yield ",".join(["", *rows])

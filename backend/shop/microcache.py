@@ -1,4 +1,4 @@
-"""Answers kept for SHOP_CACHE_SECONDS, so that a rush on one of them costs one query."""
+"""Answers kept for SHOP_CACHE_SECONDS in Django's cache, so that a rush costs few queries."""
 
 import time
 from collections.abc import Callable
@@ -24,6 +24,6 @@ def remembered[Content](key: str, make: Callable[[], Content], seconds: int) -> 
     made = time.time()
     content = make()
     if isinstance(content, str):
-        cache.set(key, (content, made), seconds + GRACE_SECONDS)
+        cache.set(key, (content, made), made + seconds + GRACE_SECONDS - time.time())
     cache.delete(f"{key}:making")
     return content, 0

@@ -18,7 +18,8 @@ class BadParameterError(ValueError):
 def read(query: QueryDict, known: Mapping[str, range]) -> dict[str, int]:
     """Return the numbers of a query string; raise BadParameterError unless all are known and in range."""
     found = {}
-    for name, (*_, value) in query.lists():
+    for name, values in query.lists():
+        value = ",".join(values)  # given twice it is no number
         if not re.fullmatch("[0-9]{1,19}", value) or int(value) not in known.get(name, ()):
             names = ", ".join(f"{name}={allowed[0]}..{allowed[-1]}" for name, allowed in known.items())
             message = f"Unknown or bad parameter {name[:30]!r}; known: {names or 'none'}"
@@ -32,11 +33,8 @@ def links(path: str, asked: Mapping[str, int], *, more: bool) -> str:
     limit, offset = asked.get("limit", CHUNK), asked.get("offset", 0)
     neighbours = {}
     if more:
-        neighbours["next"] = offset + limit
+        neighbours["next"] = f"limit={limit}&offset={offset + limit}"
     if offset:
-        neighbours["prev"] = max(0, offset - limit)
+        neighbours["prev"] = f"limit={min(limit, offset)}&offset={max(0, offset - limit)}"
     total = "&total=1" if "total" in asked else ""
-    return ", ".join(
-        f'<{path}?limit={limit}&offset={start}{total}>; rel="{relation}"'
-        for relation, start in neighbours.items()
-    )
+    return ", ".join(f'<{path}?{page}{total}>; rel="{relation}"' for relation, page in neighbours.items())

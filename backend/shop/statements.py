@@ -6,7 +6,7 @@ has its SQL made once per process and its plan once per connection.
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cached_property
-from itertools import count
+from hashlib import sha256
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import BigIntegerField, DecimalField, Expression, Field, QuerySet, Subquery
 from django.db.models.sql.compiler import SQLCompiler
-from psycopg2.errors import InvalidSqlStatementName
+from psycopg2.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 from psycopg2.extensions import AsIs
 
 CHUNK = 1000
@@ -72,9 +72,8 @@ class JsonArray(Subquery):
         return f"(SELECT COALESCE(json_agg(item), '[]') FROM {sql})", parameters  # noqa: S608
 
 
-# By PostgreSQL's connection: it forgets them when it ends, so a new one starts with none.
-prepared: WeakKeyDictionary[psycopg2.extensions.connection, dict["Statement", str]] = WeakKeyDictionary()
-names = count(1)
+# Names by PostgreSQL's connection: it forgets them when it ends, so a new one starts with none.
+prepared: WeakKeyDictionary[psycopg2.extensions.connection, set[str]] = WeakKeyDictionary()
 
 
 class Statement:
@@ -105,11 +104,21 @@ class Statement:
         sql, parameters = self.compiled
         return sql, [values[item.position] if isinstance(item, Parameter) else item for item in parameters]
 
-    def prepare(self, cursor: CursorWrapper, name: str, parameters: int) -> str:
-        """Return the SQL that prepares the statement under this name; all parameters are bigints."""
-        types = ", ".join(["bigint"] * parameters)
-        sql = cursor.mogrify(*self.bound([AsIs(f"${number + 1}") for number in range(parameters)]))
-        return f"PREPARE {name} ({types}) AS {sql.decode()}"
+    @cached_property
+    def name(self) -> str:
+        """The name it is prepared under, which no other statement has in any process."""
+        return f"shop_{sha256(repr(self.bound(self.placeholders)).encode()).hexdigest()[:16]}"
+
+    @property
+    def placeholders(self) -> list[str]:
+        """What stands in prepared SQL for the arguments, limit and offset."""
+        return [f"${number}" for number in range(1, self.arguments + 3)]
+
+    def prepare(self, cursor: CursorWrapper) -> str:
+        """Return the SQL that prepares the statement; all its parameters are bigints."""
+        types = ", ".join("bigint" for _ in self.placeholders)
+        sql = cursor.mogrify(*self.bound([AsIs(placeholder) for placeholder in self.placeholders]))
+        return f"PREPARE {self.name} ({types}) AS {sql.decode()}"
 
     def fetch(self, *arguments: int, limit: int, offset: int = 0) -> list[str]:
         """Return at most `limit` rows from an offset on. An argument may be of any size."""
@@ -120,30 +129,33 @@ class Statement:
         try:
             return self.run(connection, values)
         except (DatabaseError, InterfaceError) as error:
-            driver = connection.connection
-            discarded = isinstance(error.__cause__, InvalidSqlStatementName)
-            if connection.in_atomic_block or not driver or not (discarded or driver.closed):
+            if connection.in_atomic_block or not (driver := connection.connection):
                 raise
-            prepared.pop(driver, None)
-            if driver.closed:
-                connection.close()
+            match error.__cause__:
+                case InvalidSqlStatementName():  # somebody discarded it
+                    del prepared[driver]
+                case DuplicatePreparedStatement():  # it was prepared in a run that failed then
+                    prepared[driver].add(self.name)
+                case _ if driver.closed:
+                    connection.close()
+                case _:
+                    raise
             return self.run(connection, values)
 
     def run(self, connection: BaseDatabaseWrapper, values: Sequence[int]) -> list[str]:
         """Return the rows for these values, and prepare the statement on the way if it is not."""
         with connection.cursor() as cursor:
-            if connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"]:
+            if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
                 # A transaction pooler: what is prepared here may not be there for the next transaction.
                 cursor.execute(*self.bound(values))
             else:
-                known = prepared.setdefault(cursor.connection, {})
-                execute = f"({', '.join(map(str, values))})"
-                if name := known.get(self):
-                    cursor.execute(f"EXECUTE {name} {execute}")
+                known = prepared.setdefault(cursor.connection, set())
+                execute = f"EXECUTE {self.name} ({', '.join(map(str, values))})"
+                if self.name in known:
+                    cursor.execute(execute)
                 else:
-                    name = f"shop_{next(names)}"
-                    cursor.execute(f"{self.prepare(cursor, name, len(values))}; EXECUTE {name} {execute}")
-                    known[self] = name
+                    cursor.execute(f"{self.prepare(cursor)}; {execute}")
+                    known.add(self.name)
             return [row for (row,) in cursor.fetchall()]
 
     def chunks(self, *arguments: int) -> Generator[list[str]]:
@@ -162,8 +174,11 @@ class Statement:
             cursor.execute(*self.bound(values))
             rows = [row for (row,) in cursor.fetchmany(CHUNK)]
             # The next call begins with what is right for this one: a cursor costs small answers much.
-            self.long = len(rows) == CHUNK
-            yield rows
-            while len(rows) == CHUNK:
-                rows = [row for (row,) in cursor.fetchmany(CHUNK)]
+            self.long = len(rows) == CHUNK and not arguments
+            try:
                 yield rows
+                while len(rows) == CHUNK:
+                    rows = [row for (row,) in cursor.fetchmany(CHUNK)]
+                    yield rows
+            except GeneratorExit:
+                return  # who needs no more rows has not failed: a transaction around this one goes on

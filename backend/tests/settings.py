@@ -7,6 +7,8 @@ os.environ["DJANGO_ALLOWED_HOSTS"] = "localhost,127.0.0.1"
 os.environ["SHOP_API_AUTH"] = "open"
 os.environ["DJANGO_HTTPS"] = "0"
 os.environ["DEBUG"] = "0"
+os.environ["SHOP_CACHE_SECONDS"] = "0"
+os.environ["DATABASE_TRANSACTION_POOLER"] = "0"
 
 from webshop.settings import *  # noqa: F403
 

@@ -195,17 +195,23 @@ def test_a_shop_with_data_is_left_alone(gloves: Product) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_ctrl_c_in_the_middle_of_a_copy_leaves_nothing() -> None:
-    process = manage("load_sample_data", "--scale", "100000")
-    deadline = time.monotonic() + 60
-    copying = False
-    with connection.cursor() as cursor:
-        while not copying:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            cursor.execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'COPY order_item%')")
-            (copying,) = cursor.fetchone()
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60) == ("", "")
+    with manage("load_sample_data", "--scale", "100000") as process:
+        try:
+            deadline = time.monotonic() + 60
+            copying = False
+            with connection.cursor() as cursor:
+                while not copying:
+                    assert process.poll() is None
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+                    cursor.execute(
+                        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'COPY order_item%')"
+                    )
+                    (copying,) = cursor.fetchone()
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=60) == ("", "")
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert not any(counts())
 

@@ -9,6 +9,7 @@ import psycopg2
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection, connections, transaction
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
@@ -75,6 +76,36 @@ def test_a_statement_is_compiled_and_prepared_once(gloves: Product) -> None:
     assert second == third
     assert second.startswith("EXECUTE shop_")
     assert builds == ["built"]
+
+
+@pytest.mark.django_db
+def test_no_two_statements_have_one_name() -> None:
+    """Behind a pooler that nobody told us of, another process's statement may be there under a name."""
+    names = [statement.name for statement in statements().values()]
+    assert len(set(names)) == 8
+    again = {"product_id": "product_id", "name": "name"}
+    catalog = Product.objects.catalog
+    assert Statement(catalog, again, 0).name != Statement(catalog, PRODUCT, 0).name
+    other = Statement(lambda: Product.objects.filter(stock__lt=11).order_by("stock", "product_id"), again, 0)
+    assert other.name != Statement(Product.objects.low_stock, again, 0).name
+    assert all(len(name) < 64 for name in names)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_prepared_in_a_run_that_failed_is_known_then(gloves: Product) -> None:
+    statement = Statement(Product.objects.catalog, {"n": "name"}, 0)
+    with connection.cursor() as cursor:
+        cursor.execute(statement.prepare(cursor))
+    assert len(statement.fetch(limit=5)) == 1
+    assert len(statement.fetch(limit=5)) == 1
+
+
+@pytest.mark.django_db
+def test_who_needs_no_more_rows_does_not_break_the_transaction(gloves: Product, client: Client) -> None:
+    views.products.statement.long = True
+    for path in ("products", "category-stats"):
+        assert len(client.get(f"/shop/api/{path}/").json()) == 1
+    assert not connection.needs_rollback
 
 
 @pytest.mark.django_db
@@ -150,9 +181,11 @@ def test_a_migration_that_changes_a_column_is_noticed(gloves: Product) -> None:
     statement = Statement(Product.objects.catalog, {"name": "name"}, 0)
     assert statement.fetch(limit=5) == ['{"name":"Elegant Marble Gloves"}']
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE product ALTER name TYPE jsonb USING to_jsonb(length(name))")
-        assert statement.fetch(limit=5) == ['{"name":21}']
-        cursor.execute("ALTER TABLE product ALTER name TYPE varchar(200) USING 'Again'")
+        try:
+            cursor.execute("ALTER TABLE product ALTER name TYPE jsonb USING to_jsonb(length(name))")
+            assert statement.fetch(limit=5) == ['{"name":21}']
+        finally:
+            cursor.execute("ALTER TABLE product ALTER name TYPE varchar(200) USING 'Again'")
     assert statement.fetch(limit=5) == ['{"name":"Again"}']
 
 

@@ -29,7 +29,7 @@ WRONG = """
                   FROM product_sales GROUP BY product_id),
          fresh AS (SELECT product_id, sum(quantity) AS quantity, sum(quantity * price_per_unit) AS revenue
                    FROM order_item GROUP BY product_id)
-    SELECT 'product', product_id FROM kept FULL JOIN fresh USING (product_id)
+    SELECT product_id FROM kept FULL JOIN fresh USING (product_id)
     WHERE coalesce(kept.quantity, 0) <> coalesce(fresh.quantity, 0)
        OR coalesce(kept.revenue, 0) <> coalesce(fresh.revenue, 0)
 """
@@ -216,16 +216,20 @@ def test_the_triggers_find_their_tables_whatever_the_search_path(shop: None) -> 
 # What nobody may do -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("table", ["product_sales"])
 @pytest.mark.parametrize(
-    "write", ["DELETE FROM {}", "UPDATE {} SET product_id = 1", "INSERT INTO {} SELECT * FROM {}"]
+    "write",
+    [
+        "DELETE FROM product_sales",
+        "UPDATE product_sales SET product_id = 1",
+        "INSERT INTO product_sales SELECT * FROM product_sales",
+    ],
 )
-def test_nobody_else_writes_the_totals(shop: None, table: str, write: str) -> None:
+def test_nobody_else_writes_the_totals(shop: None, write: str) -> None:
     with (
-        pytest.raises(InternalError, match=f"{table} is kept by the database: leave it out"),
+        pytest.raises(InternalError, match="product_sales is kept by the database: leave it out"),
         transaction.atomic(),
     ):
-        sql(write.replace("product_id", f"{table.partition('_')[0]}_id").format(table, table))
+        sql(write)
     assert_exact()
 
 
@@ -390,14 +394,11 @@ def test_eight_write_at_once_and_every_snapshot_is_exact(stage: list[int], isola
     ]
     for seller in sellers:
         seller.start()
-    looks = 0
     while any(seller.is_alive() for seller in sellers):
         assert_exact_in_one_snapshot()
-        looks += 1
     for seller in sellers:
         seller.join()
     assert problems == []
-    assert looks
     assert_exact()
     sql("UPDATE order_item SET quantity = quantity + 1")
     OrderItem.objects.bulk_create(

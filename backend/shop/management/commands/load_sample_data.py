@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.color import no_style
 from django.db import connection, transaction
 
-from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
+from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product, ProductSales
 
 TABLES = (Category, Product, Customer, Order, OrderItem, Cart, CartItem)
 SMALLEST = 300  # orders: the sample
@@ -71,7 +71,8 @@ class Command(BaseCommand):
             sizes = grow(shop, scale)
             reset_sequences()
             with connection.cursor() as cursor:
-                tables = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in TABLES)
+                names = [model._meta.db_table for model in (*TABLES, ProductSales)]
+                tables = ", ".join(map(connection.ops.quote_name, names))
                 cursor.execute(f"ANALYZE {tables}")
         loaded = "Loaded {} categories, {} products, {} customers, {} orders, {} carts."
         self.stdout.write(loaded.format(len(shop.categories), *sizes))
