@@ -24,7 +24,7 @@ def main() -> None:
         for pattern in urlpatterns:
             ids = [middle[pattern.name]] if pattern.name in middle else []
             endpoint: Any = pattern.callback
-            sql, parameters = endpoint.statement.bound([*ids, None, 0])
+            sql, parameters = endpoint.statement.bound(ids)
             cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql}", parameters)
             plan = "\n".join(line for (line,) in cursor.fetchall())
             print(f"\n`{pattern.pattern}`:\n\n```text\n{plan}\n```")

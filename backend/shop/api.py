@@ -135,7 +135,7 @@ class Single(Endpoint):
 
     def answer(self, request: HttpRequest, _: Mapping[str, int], *ids: int) -> HttpResponseBase:
         """Answer with the row."""
-        for row in self.statement.fetch(*ids, limit=1):
+        for row in self.statement.fetch(*ids):
             return self.send(request, row)
         raise missing(self.statement.queryset.model)
 
@@ -195,7 +195,7 @@ class Array(Endpoint):
     def page(self, request: HttpRequest, asked: Mapping[str, int], *ids: int) -> HttpResponseBase:
         """Answer with some rows, links to those beside them, and the number of all if that is asked for."""
         limit = asked.get("limit", CHUNK)
-        rows = self.statement.fetch(*ids, limit=limit + 1, offset=asked.get("offset", 0))
+        rows = self.statement.page(*ids, limit=limit + 1, offset=asked.get("offset", 0))
         headers = {}
         if link := links(request.path, asked, more=len(rows) > limit):
             headers["Link"] = link

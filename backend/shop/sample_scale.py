@@ -31,8 +31,9 @@ try:
 except ModuleNotFoundError:
     raise CommandError("--scale needs tqdm: install the dev dependencies") from None
 
-# The server checks foreign keys when a COPY ends, and Ctrl-C waits for that: it takes a second or so.
-BATCH = 20_000  # rows, each with its lines
+# The server checks foreign keys when a COPY ends, and Ctrl-C waits for that, some seconds. With smaller
+# batches the triggers on order lines would add up the same products more often.
+BATCH = 100_000  # rows, each with its lines
 DAYS = 5 * 365  # before TODAY, in which the orders were placed; ever more of them
 
 CUSTOMER = "customer (customer_id, first_name, last_name, email, password, strasse, ort, plz)"

@@ -72,6 +72,11 @@ class JsonArray(Subquery):
         return f"(SELECT COALESCE(json_agg(item), '[]') FROM {sql})", parameters  # noqa: S608
 
 
+def clamped(arguments: Sequence[int]) -> list[int]:
+    """Return them as PostgreSQL can take them: what is larger than any key is as unknown as the largest."""
+    return [min(argument, MAX_BIGINT) for argument in arguments]
+
+
 # Names by PostgreSQL's connection: it forgets them when it ends, so a new one starts with none.
 prepared: WeakKeyDictionary[psycopg2.extensions.connection, set[str]] = WeakKeyDictionary()
 
@@ -94,40 +99,41 @@ class Statement:
 
     @cached_property
     def compiled(self) -> tuple[str, list[Any]]:
-        """The SQL, and what its placeholders stand for: constants and Parameters, then limit and offset."""
+        """The SQL, and what its placeholders stand for: constants and Parameters."""
         sql, parameters = items(self.queryset.query.get_compiler(self.queryset.db), self.row)
-        sql = f"SELECT row_to_json(item)::text FROM {sql} LIMIT %s OFFSET %s"  # noqa: S608
-        return sql, [*parameters, Parameter(self.arguments), Parameter(self.arguments + 1)]
+        return f"SELECT row_to_json(item)::text FROM {sql}", parameters  # noqa: S608
 
     def bound(self, values: Sequence[Any]) -> tuple[str, list[Any]]:
         """Return the SQL, and its parameters with these values in the place of the Parameters."""
         sql, parameters = self.compiled
         return sql, [values[item.position] if isinstance(item, Parameter) else item for item in parameters]
 
+    @property
+    def placeholders(self) -> list[str]:
+        """What stands for the arguments in prepared SQL."""
+        return [f"${number}" for number in range(1, self.arguments + 1)]
+
     @cached_property
     def name(self) -> str:
         """The name it is prepared under, which no other statement has in any process."""
         return f"shop_{sha256(repr(self.bound(self.placeholders)).encode()).hexdigest()[:16]}"
 
-    @property
-    def placeholders(self) -> list[str]:
-        """What stands in prepared SQL for the arguments, limit and offset."""
-        return [f"${number}" for number in range(1, self.arguments + 3)]
-
     def prepare(self, cursor: CursorWrapper) -> str:
-        """Return the SQL that prepares the statement; all its parameters are bigints."""
-        types = ", ".join("bigint" for _ in self.placeholders)
-        sql = cursor.mogrify(*self.bound([AsIs(placeholder) for placeholder in self.placeholders]))
-        return f"PREPARE {self.name} ({types}) AS {sql.decode()}"
+        """Return the SQL that prepares the statement for its first CHUNK rows; its arguments are bigints.
 
-    def fetch(self, *arguments: int, limit: int, offset: int = 0) -> list[str]:
-        """Return at most `limit` rows from an offset on. An argument may be of any size."""
+        The limit is a constant, as with one that it does not know PostgreSQL goes on making a plan each time.
+        """
+        types = f" ({', '.join('bigint' for _ in self.placeholders)})" if self.placeholders else ""
+        sql = cursor.mogrify(*self.bound([AsIs(placeholder) for placeholder in self.placeholders]))
+        return f"PREPARE {self.name}{types} AS {sql.decode()} LIMIT {CHUNK}"
+
+    def fetch(self, *arguments: int) -> list[str]:
+        """Return the first CHUNK rows. An argument may be of any size."""
         connection = connections[self.queryset.db]
-        values = [min(value, MAX_BIGINT) for value in (*arguments, limit, offset)]
         # A round trip less: what a lost connection could not answer is asked again on a new one.
         connection.health_check_done = True  # type: ignore[attr-defined]
         try:
-            return self.run(connection, values)
+            return self.run(connection, clamped(arguments))
         except (DatabaseError, InterfaceError) as error:
             if connection.in_atomic_block or not (driver := connection.connection):
                 raise
@@ -140,22 +146,30 @@ class Statement:
                     connection.close()
                 case _:
                     raise
-            return self.run(connection, values)
+            return self.run(connection, clamped(arguments))
 
     def run(self, connection: BaseDatabaseWrapper, values: Sequence[int]) -> list[str]:
-        """Return the rows for these values, and prepare the statement on the way if it is not."""
+        """Return the first rows for these values, and prepare the statement on the way if it is not."""
         with connection.cursor() as cursor:
             if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
                 # A transaction pooler: what is prepared here may not be there for the next transaction.
-                cursor.execute(*self.bound(values))
+                sql, parameters = self.bound(values)
+                cursor.execute(f"{sql} LIMIT {CHUNK}", parameters)
             else:
                 known = prepared.setdefault(cursor.connection, set())
-                execute = f"EXECUTE {self.name} ({', '.join(map(str, values))})"
+                execute = f"EXECUTE {self.name}" + (f" ({', '.join(map(str, values))})" if values else "")
                 if self.name in known:
                     cursor.execute(execute)
                 else:
                     cursor.execute(f"{self.prepare(cursor)}; {execute}")
                     known.add(self.name)
+            return [row for (row,) in cursor.fetchall()]
+
+    def page(self, *arguments: int, limit: int, offset: int) -> list[str]:
+        """Return at most `limit` rows from an offset on."""
+        sql, parameters = self.bound(clamped(arguments))
+        with connections[self.queryset.db].cursor() as cursor:
+            cursor.execute(f"{sql} LIMIT %s OFFSET %s", [*parameters, limit, offset])
             return [row for (row,) in cursor.fetchall()]
 
     def chunks(self, *arguments: int) -> Generator[list[str]]:
@@ -164,14 +178,13 @@ class Statement:
         More than one chunk come from a cursor, so that memory never holds more than one.
         """
         if not self.long:
-            rows = self.fetch(*arguments, limit=CHUNK)
+            rows = self.fetch(*arguments)
             if len(rows) < CHUNK:
                 yield rows
                 return
         connection = connections[self.queryset.db]
-        values = [*(min(value, MAX_BIGINT) for value in arguments), None, 0]
         with transaction.atomic(connection.alias, savepoint=False), connection.chunked_cursor() as cursor:
-            cursor.execute(*self.bound(values))
+            cursor.execute(*self.bound(clamped(arguments)))
             rows = [row for (row,) in cursor.fetchmany(CHUNK)]
             # The next call begins with what is right for this one: a cursor costs small answers much.
             self.long = len(rows) == CHUNK and not arguments

@@ -16,7 +16,7 @@ from django.urls import get_resolver
 from shop import views
 from shop.api import Endpoint
 from shop.models import Product
-from shop.statements import CHUNK, Statement
+from shop.statements import Statement
 
 PRODUCT = {"id": "product_id", "name": "name"}
 
@@ -50,11 +50,11 @@ def test_the_rows_are_those_of_the_queryset(monkeypatch: pytest.MonkeyPatch, *, 
             queryset = statement.build(*arguments).values_list(*statement.row.values())
             expected = [dict(zip(statement.row, map(plain, row), strict=True)) for row in queryset]
             with CaptureQueriesContext(connection) as queries:
-                found = statement.fetch(*arguments, limit=CHUNK)
+                found = statement.fetch(*arguments)
             assert [json.loads(row) for row in found] == expected
             assert len(queries) == 1
             assert ("EXECUTE" in queries[0]["sql"]) is prepared
-            assert statement.fetch(*arguments, limit=2, offset=1) == found[1:3]
+            assert statement.page(*arguments, limit=2, offset=1) == found[1:3]
             rows += len(found)
     assert rows > 250
 
@@ -70,7 +70,7 @@ def test_a_statement_is_compiled_and_prepared_once(gloves: Product) -> None:
     statement = Statement(build, PRODUCT, 0)
     with CaptureQueriesContext(connection) as queries:
         for _ in range(3):
-            assert statement.fetch(limit=5) == [f'{{"id":{gloves.pk},"name":"Elegant Marble Gloves"}}']
+            assert statement.fetch() == [f'{{"id":{gloves.pk},"name":"Elegant Marble Gloves"}}']
     first, second, third = (query["sql"] for query in queries)
     assert first.startswith("PREPARE shop_")
     assert second == third
@@ -96,8 +96,8 @@ def test_what_was_prepared_in_a_run_that_failed_is_known_then(gloves: Product) -
     statement = Statement(Product.objects.catalog, {"n": "name"}, 0)
     with connection.cursor() as cursor:
         cursor.execute(statement.prepare(cursor))
-    assert len(statement.fetch(limit=5)) == 1
-    assert len(statement.fetch(limit=5)) == 1
+    assert len(statement.fetch()) == 1
+    assert len(statement.fetch()) == 1
 
 
 @pytest.mark.django_db
@@ -116,7 +116,7 @@ def test_constants_with_signs_of_sql_stay_what_they_are(home: Any) -> None:
         lambda category_id: Product.objects.filter(name=name, category_id=category_id), {"name": "name"}, 1
     )
     for _ in range(2):
-        assert [json.loads(row) for row in statement.fetch(product.category_id, limit=5)] == [{"name": name}]
+        assert [json.loads(row) for row in statement.fetch(product.category_id)] == [{"name": name}]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -130,7 +130,7 @@ def test_every_thread_prepares_on_its_own_connection(gloves: Product) -> None:
         try:
             ready.wait()
             for _ in range(50):
-                answers.append(statement.fetch(limit=5))
+                answers.append(statement.fetch())
         finally:
             connections.close_all()
 
@@ -158,44 +158,44 @@ def terminate() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_lost_connection_is_replaced(gloves: Product) -> None:
     statement = Statement(Product.objects.catalog, PRODUCT, 0)
-    expected = statement.fetch(limit=5)
+    expected = statement.fetch()
     assert len(expected) == 1
     terminate()
-    assert statement.fetch(limit=5) == expected
+    assert statement.fetch() == expected
     connection.close()
-    assert statement.fetch(limit=5) == expected
+    assert statement.fetch() == expected
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("sql", ["DISCARD ALL", "DEALLOCATE ALL"])
 def test_what_a_pooler_discards_is_prepared_again(gloves: Product, sql: str) -> None:
     statement = Statement(Product.objects.catalog, PRODUCT, 0)
-    expected = statement.fetch(limit=5)
+    expected = statement.fetch()
     with connection.cursor() as cursor:
         cursor.execute(sql)
-    assert statement.fetch(limit=5) == expected
+    assert statement.fetch() == expected
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_migration_that_changes_a_column_is_noticed(gloves: Product) -> None:
     statement = Statement(Product.objects.catalog, {"name": "name"}, 0)
-    assert statement.fetch(limit=5) == ['{"name":"Elegant Marble Gloves"}']
+    assert statement.fetch() == ['{"name":"Elegant Marble Gloves"}']
     with connection.cursor() as cursor:
         try:
             cursor.execute("ALTER TABLE product ALTER name TYPE jsonb USING to_jsonb(length(name))")
-            assert statement.fetch(limit=5) == ['{"name":21}']
+            assert statement.fetch() == ['{"name":21}']
         finally:
             cursor.execute("ALTER TABLE product ALTER name TYPE varchar(200) USING 'Again'")
-    assert statement.fetch(limit=5) == ['{"name":"Again"}']
+    assert statement.fetch() == ['{"name":"Again"}']
 
 
 @pytest.mark.django_db(transaction=True)
 def test_within_a_transaction_nothing_is_asked_twice(gloves: Product) -> None:
     """The transaction is lost with its connection, or aborted by the error: the caller must know."""
     statement = Statement(Product.objects.catalog, PRODUCT, 0)
-    statement.fetch(limit=5)
+    statement.fetch()
     with pytest.raises(OperationalError, match="does not exist"), transaction.atomic():  # noqa: PT012
         with connection.cursor() as cursor:
             cursor.execute("DEALLOCATE ALL")
-        statement.fetch(limit=5)
-    assert len(statement.fetch(limit=5)) == 1
+        statement.fetch()
+    assert len(statement.fetch()) == 1
