@@ -229,3 +229,19 @@ def test_a_terminal_shows_the_progress_and_a_pipe_does_not() -> None:
     assert "2150/2150" in shown
     empty()
     assert manage("load_sample_data", "--scale", "2000").communicate(timeout=60) == (LOADED_2000, "")
+
+
+@pytest.mark.django_db
+def test_the_sales_are_added_up_then_and_kept_again_afterwards() -> None:
+    load(scale=2000)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT product_id, quantity, revenue FROM product_sales WHERE quantity > 0 ORDER BY 1"
+        )
+        kept = cursor.fetchall()
+        lines = "SELECT product_id, sum(quantity), sum(quantity * price_per_unit) FROM order_item GROUP BY 1"
+        cursor.execute(f"{lines} ORDER BY 1")
+        assert kept == cursor.fetchall()
+    (sold,) = (quantity for product, quantity, _ in kept if product == 1)
+    OrderItem.objects.create(order_id=1, product_id=1, quantity=7, price_per_unit=1)
+    assert Product.objects.bestsellers()[0].total_sold == sold + 7
