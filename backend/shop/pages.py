@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from django.http import QueryDict
 
-from .statements import CHUNK, MAX_BIGINT
+from .statements import CHUNK
 
-PAGING = {"limit": range(1, CHUNK + 1), "offset": range(MAX_BIGINT + 1), "total": range(1, 2)}
+PAGING = {"limit": range(1, CHUNK + 1), "offset": range(10**9), "total": range(1, 2)}
 """The parameters of a list, and what each may be."""
 
 
@@ -21,7 +21,7 @@ def read(query: QueryDict, known: Mapping[str, range]) -> dict[str, int]:
     for name, values in query.lists():
         value = ",".join(values)  # given twice it is no number
         if not re.fullmatch("[0-9]{1,19}", value) or int(value) not in known.get(name, ()):
-            names = ", ".join(f"{name}={allowed[0]}..{allowed[-1]}" for name, allowed in known.items())
+            names = ", ".join(f"{name} ({allowed[0]} to {allowed[-1]})" for name, allowed in known.items())
             message = f"Unknown or bad parameter {name[:30]!r}; known: {names or 'none'}"
             raise BadParameterError(message)
         found[name] = int(value)

@@ -27,7 +27,7 @@ def test_a_page_is_a_part_of_the_list(client: Client, products: list[int]) -> No
     assert ids(client, "offset=3") == products[3:]
     assert ids(client, "limit=1000&offset=0") == products
     assert ids(client, "offset=12") == []
-    assert ids(client, f"offset={2**63 - 1}") == []
+    assert ids(client, "offset=999999999") == []
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,15 @@ def test_the_total_comes_on_request(
     for query in ("limit=5&total=1", "total=1", "offset=50&total=1"):
         with django_assert_num_queries(2):
             assert client.get(f"/shop/api/products/?{query}").headers["X-Total-Count"] == "12"
+
+
+def test_a_page_that_got_a_neighbour_or_another_total_is_another(client: Client, home: Category) -> None:
+    url = "/shop/api/category-stats/?limit=1"
+    for query in ("", "&total=1"):
+        etag = client.get(url + query).headers["ETag"]
+        assert client.get(url + query, headers={"if-none-match": etag}).status_code == 304
+        Category.objects.create(category_name=f"Last{query}")
+        assert client.get(url + query, headers={"if-none-match": etag}).status_code == 200
 
 
 def test_every_list_has_pages(
@@ -122,7 +131,7 @@ def test_a_page_of_nobody_is_not_found(
         ("limit=5&limit=x", "limit"),
         ("limit=x&limit=5", "limit"),
         ("offset=-1", "offset"),
-        ("offset=9223372036854775808", "offset"),
+        ("offset=1000000000", "offset"),
         ("total=0", "total"),
         ("total=yes", "total"),
         ("limit=5&page=2", "page"),
@@ -133,7 +142,7 @@ def test_a_page_of_nobody_is_not_found(
 def test_a_bad_parameter_is_a_bad_request_that_names_the_known(client: Client, query: str, name: str) -> None:
     response = client.get(f"/shop/api/products/?{query}")
     assert response.status_code == 400
-    known = "limit=1..1000, offset=0..9223372036854775807, total=1..1"
+    known = "limit (1 to 1000), offset (0 to 999999999), total (1 to 1)"
     assert response.json() == {"error": f"Unknown or bad parameter {name!r}; known: {known}"}
 
 
