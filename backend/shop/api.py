@@ -132,9 +132,8 @@ class Endpoint:
     @property
     def cache_control(self) -> str:
         """Who may keep an answer, and how long without asking again."""
-        if self.audience is Audience.PUBLIC:
-            return f"public, max-age={self.cache_seconds or PUBLIC_SECONDS}"
-        return f"private, max-age={self.cache_seconds}" if self.cache_seconds else "private, no-cache"
+        seconds = self.cache_seconds or (PUBLIC_SECONDS if self.audience is Audience.PUBLIC else 0)
+        return f"{self.audience.value}, {f'max-age={seconds}' if seconds else 'no-cache'}"
 
 
 class Single(Endpoint):
