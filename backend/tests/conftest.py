@@ -6,9 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import psycopg2
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
 from webshop.postgres import PORT, USER, postgres
@@ -27,6 +29,25 @@ def django_db_modify_db_settings() -> Iterator[None]:
         connections["default"].settings_dict.update(HOST=str(server.socket_dir), PORT=PORT, USER=USER)
         yield
         connections.close_all()
+
+
+@pytest.fixture
+def other_database(db: None) -> Iterator[Any]:
+    """A cursor on an empty database, test_other, beside the tests' own."""
+    parameters = connection.get_connection_params() | {"dbname": "postgres"}
+    parameters.pop("cursor_factory", None)
+    server = psycopg2.connect(**parameters)
+    server.autocommit = True
+    with server.cursor() as cursor:
+        cursor.execute("DROP DATABASE IF EXISTS test_other")
+        cursor.execute("CREATE DATABASE test_other TEMPLATE template0")
+        other = psycopg2.connect(**parameters | {"dbname": "test_other"})
+        other.autocommit = True
+        with other.cursor() as other_cursor:
+            yield other_cursor
+        other.close()
+        cursor.execute("DROP DATABASE test_other")
+    server.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -63,3 +64,25 @@ def test_before_migrate_a_command_says_what_to_do(command: str) -> None:
     )
     assert result.returncode == 1
     assert result.stderr == "manage.py: the database has no tables yet: run manage.py migrate\n"
+
+
+def test_the_second_of_two_boots_finds_the_superuser(other_database: Any) -> None:
+    database = connection.settings_dict
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "webshop.settings",
+        "DATABASE_HOST": str(database["HOST"]),
+        "DATABASE_NAME": "test_other",
+    }
+    command = [sys.executable, "manage.py", "migrate", "-v0"]
+    subprocess.run(command, cwd=BACKEND, env=environment, check=True)
+    other_database.execute(
+        "BEGIN; INSERT INTO auth_user (username, password, is_superuser, first_name, last_name, email, "
+        "is_staff, is_active, date_joined) VALUES ('chief', '!', true, '', '', '', true, true, now())"
+    )
+    command = [sys.executable, "manage.py", "ensure_superuser"]
+    second = subprocess.Popen(command, cwd=BACKEND, env=environment, stdout=subprocess.PIPE, text=True)
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(timeout=4)
+    other_database.execute("COMMIT")
+    assert second.communicate(timeout=20)[0] == "Superuser chief exists.\n"
+    assert second.returncode == 0

@@ -3,10 +3,8 @@
 import datetime
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
-import psycopg2
 import pytest
 from django.apps import apps
 from django.core.management import call_command
@@ -45,25 +43,6 @@ CATALOG = {
         SELECT pg_get_functiondef(pg_proc.oid) FROM pg_proc
         WHERE pronamespace = 'public'::regnamespace AND %s::text[] IS NOT NULL""",
 }
-
-
-@pytest.fixture
-def other_database() -> Iterator[Any]:
-    """A cursor on an empty database beside the tests' own."""
-    parameters = connection.get_connection_params() | {"dbname": "postgres"}
-    parameters.pop("cursor_factory", None)
-    server = psycopg2.connect(**parameters)
-    server.autocommit = True
-    with server.cursor() as cursor:
-        cursor.execute("DROP DATABASE IF EXISTS test_sql_files")
-        cursor.execute("CREATE DATABASE test_sql_files TEMPLATE template0")
-        other = psycopg2.connect(**parameters | {"dbname": "test_sql_files"})
-        other.autocommit = True
-        with other.cursor() as other_cursor:
-            yield other_cursor
-        other.close()
-        cursor.execute("DROP DATABASE test_sql_files")
-    server.close()
 
 
 def catalog(cursor: Any) -> dict[str, list[Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection, transaction
 
 
 class Command(BaseCommand):
@@ -19,7 +20,11 @@ class Command(BaseCommand):
             if not os.environ.get(name):
                 raise CommandError(f"{name} is missing")
         username = os.environ["DJANGO_SUPERUSER_USERNAME"]
-        if get_user_model().objects.filter(username=username).exists():
-            self.stdout.write(f"Superuser {username} exists.")
-        else:
-            call_command("createsuperuser", interactive=False, stdout=self.stdout)
+        users = get_user_model()
+        with transaction.atomic(), connection.cursor() as cursor:
+            # Two boots at once: the second waits here and then finds the user.
+            cursor.execute(f"LOCK TABLE {users._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")
+            if users.objects.filter(username=username).exists():
+                self.stdout.write(f"Superuser {username} exists.")
+            else:
+                call_command("createsuperuser", interactive=False, stdout=self.stdout)

@@ -1,0 +1,204 @@
+"""Migrating: one process at a time, out of the way of the shop, and others who wait for it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+
+from shop.management.commands import migrate
+from shop.migration_state import missing_migrations
+
+from . import BACKEND
+
+pytestmark = pytest.mark.django_db
+
+
+@contextmanager
+def started(*arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """Run manage.py on the other database."""
+    database = connection.settings_dict
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "webshop.settings",
+        "DATABASE_HOST": str(database["HOST"]),
+        "DATABASE_NAME": "test_other",
+        **variables,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", *arguments],
+        cwd=BACKEND,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
+    with started(*arguments, **variables) as process:
+        out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+
+def applied(cursor: Any) -> list[str]:
+    cursor.execute("SELECT name FROM django_migrations WHERE app = 'shop' ORDER BY id")
+    return [name for (name,) in cursor.fetchall()]
+
+
+ALL = [
+    "0001_initial",
+    "0002_on_delete",
+    "0003_order_customer_index",
+    "0004_product_sales",
+    "0005_views",
+]
+
+
+def test_of_three_at_once_one_migrates(other_database: Any) -> None:
+    with started("migrate") as first, started("migrate") as second, started("migrate") as third:
+        results = [(process, *process.communicate(timeout=60)) for process in (first, second, third)]
+    assert [(process.returncode, err) for process, _, err in results] == [(0, "")] * 3
+    outputs = [out for _, out, _ in results]
+    assert sum("Applying shop.0005_views... OK" in out for out in outputs) == 1
+    assert sum("No migrations to apply." in out for out in outputs) == 2
+    assert applied(other_database) == ALL
+
+
+def test_a_second_one_says_once_that_it_waits(other_database: Any) -> None:
+    other_database.execute("SELECT pg_advisory_lock(%s)", [migrate.LOCK])
+    assert run("migrate", "--check")[0] == 1
+    assert "Create model Order" in run("migrate", "--plan")[1]
+    with started("migrate") as process:
+        assert process.stdout
+        assert process.stdout.readline() == "Waiting for another migrate to end.\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+        other_database.execute("SELECT pg_advisory_unlock(%s)", [migrate.LOCK])
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert "Waiting" not in out
+    assert run("migrate", "--check") == (0, "", "")
+
+
+def test_it_does_not_wait_for_ever(other_database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrate, "PATIENCE_SECONDS", 1)
+    name = connection.settings_dict["NAME"]
+    # A lock belongs to a database: this one is of another.
+    other_database.execute("SELECT pg_advisory_lock(%s)", [migrate.LOCK])
+    call_command("migrate", verbosity=0)
+    parameters = {**connection.get_connection_params(), "dbname": name}
+    parameters.pop("cursor_factory", None)
+    holder = psycopg2.connect(**parameters)
+    with holder.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [migrate.LOCK])
+        with pytest.raises(CommandError, match="another migrate did not end within 1 s"):
+            call_command("migrate", verbosity=0)
+    holder.close()
+
+
+def test_it_leaves_the_session_as_it_was() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+        call_command("migrate", verbosity=0)
+        cursor.execute("SELECT current_setting('lock_timeout')")
+        assert cursor.fetchone() == ("0",)
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        assert cursor.fetchone() == (0,)
+
+
+def test_a_table_in_use_is_left_alone(other_database: Any) -> None:
+    assert run("migrate", "-v0") == (0, "", "")
+    other_database.execute("BEGIN; SELECT * FROM category_stock")
+    code, out, err = run("migrate", "shop", "0003", PGOPTIONS="-c lock_timeout=1h")
+    assert (code, err) == (
+        1,
+        "CommandError: another transaction kept a table locked for 2 s; the migration that needs it was "
+        "undone: try again\n",
+    )
+    assert out.endswith("  Unapplying shop.0005_views...\n")
+    other_database.execute("ROLLBACK")
+    assert applied(other_database) == ALL
+    other_database.execute("SELECT FROM category_stock, customer_spending")
+
+
+def test_a_statement_may_take_its_time(other_database: Any) -> None:
+    assert run("migrate", "-v0") == (0, "", "")
+    other_database.execute("BEGIN; SELECT * FROM category_stock")
+    with started("migrate", "-v0", "shop", "0003", PGOPTIONS="-c statement_timeout=500ms") as process:
+        while other_database.execute("SELECT FROM pg_locks WHERE NOT granted") or not other_database.rowcount:
+            time.sleep(0.05)
+        time.sleep(1)
+        other_database.execute("ROLLBACK")
+        assert process.communicate(timeout=20) == ("", "")
+    assert applied(other_database) == ALL[:3]
+
+
+def test_every_migration_is_all_or_nothing() -> None:
+    migrations = MigrationLoader(None).disk_migrations.values()
+    assert len(migrations) > 20
+    assert [migration for migration in migrations if not migration.atomic] == []
+
+
+def test_through_a_transaction_pooler_nothing_is_migrated(other_database: Any) -> None:
+    assert run("migrate", DATABASE_TRANSACTION_POOLER="1") == (
+        1,
+        "",
+        "CommandError: migrate needs PostgreSQL itself, not a transaction pooler: set its DATABASE_HOST and "
+        "DATABASE_PORT, and DATABASE_TRANSACTION_POOLER=0\n",
+    )
+    other_database.execute("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace")
+    assert other_database.fetchone() == (0,)
+    assert run("migrate", "-v0") == (0, "", "")
+    assert run("migrate", DATABASE_TRANSACTION_POOLER="1") == (0, "No migrations to apply.\n", "")
+    assert run("migrate", "shop", "0003", DATABASE_TRANSACTION_POOLER="1")[0] == 1
+    assert applied(other_database) == ALL
+
+
+def test_what_is_missing_is_named(other_database: Any) -> None:
+    assert missing_migrations(connection) == []
+    assert run("migrate", "-v0", "shop", "0003") == (0, "", "")
+    code, out, err = run("await_migrations", "--timeout", "0")
+    assert (code, out) == (1, "")
+    assert err.startswith("CommandError: gave up after 0 s: migrations are missing: ")
+    assert "shop.0003_order_customer_index" not in err
+    assert "shop.0004_product_sales, shop.0005_views" in err
+
+
+def test_the_others_wait_for_the_migrations(other_database: Any) -> None:
+    with started("await_migrations") as process:
+        assert process.stdout
+        line = process.stdout.readline()
+        assert line.startswith("Waiting: migrations are missing: contenttypes.0001_initial, ")
+        assert line.endswith("\n")
+        assert run("migrate", "-v0") == (0, "", "")
+        assert process.communicate(timeout=20) == ("", "")
+    assert process.returncode == 0
+
+
+def test_they_wait_for_the_database_too() -> None:
+    code, out, err = run("await_migrations", "--timeout", "2", DATABASE_HOST="/nowhere")
+    reason = 'the database does not answer: connection to server on socket "/nowhere/.s.PGSQL.'
+    assert code == 1
+    assert out.startswith(f"Waiting: {reason}")
+    assert err.startswith(f"CommandError: gave up after 2 s: {reason}")
+    assert (out.count("\n"), err.count("\n")) == (1, 1)
+    assert run("await_migrations", "--timeout", "-1") == (
+        1,
+        "",
+        "CommandError: --timeout must be 0 or more, not -1\n",
+    )
