@@ -22,7 +22,8 @@ from django.conf import settings
 
 from webshop.postgres import DATABASE, USER, Server, postgres
 
-URL = "http://127.0.0.1:{}/shop/api/products/"
+URL = "http://127.0.0.1:{}"
+PRODUCTS = "/shop/api/products/"
 
 
 @pytest.fixture
@@ -32,13 +33,17 @@ def port() -> int:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> dict[str, str]:
-    """The environment of a shop in production, on a database whose socket will be in tmp_path."""
+def shop(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, str]:
+    """The environment of a shop in production, on a database whose socket will be in tmp_path.
+
+    A parameter adds to it.
+    """
     return {
         "PATH": os.environ["PATH"],
         "DJANGO_SECRET_KEY": "of the tests",
         "DJANGO_ALLOWED_HOSTS": "127.0.0.1",
         "DATABASE_HOST": str(tmp_path / "socket"),
+        **getattr(request, "param", {}),
     }
 
 
@@ -68,9 +73,16 @@ def database(directory: Path) -> Iterator[Server]:
         yield server
 
 
-def get(port: int, query: str = "") -> tuple[int, str | None, bytes]:
+def get(
+    port: int,
+    query: str = "",
+    path: str = PRODUCTS,
+    headers: dict[str, str] | None = None,
+    data: bytes | None = None,
+) -> tuple[int, str | None, bytes]:
+    request = urllib.request.Request(URL.format(port) + path + query, data, headers or {})
     try:
-        with urllib.request.urlopen(URL.format(port) + query, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=10) as response:
             return response.status, None, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers["Retry-After"], error.read()
@@ -110,6 +122,60 @@ def test_a_killed_database_is_a_503_and_comes_back(tmp_path: Path, port: int, sh
         assert [get(port) for _ in range(6)] == [(200, None, b"[]")] * 6
 
 
+@pytest.mark.parametrize("shop", [{"PGOPTIONS": "-c lock_timeout=500ms"}], indirect=True)
+def test_a_lock_that_is_held_is_a_503(tmp_path: Path, port: int, shop: dict[str, str]) -> None:
+    with database(tmp_path) as postgresql:
+        migrate(shop)
+        assert get(port) == (200, None, b"[]")
+        with closing(psycopg2.connect(host=postgresql.socket_dir, user=USER, dbname=DATABASE)) as connection:
+            with connection.cursor() as cursor:
+                cursor.execute("LOCK TABLE product")
+                begun = time.monotonic()
+                assert get(port) == UNAVAILABLE
+                assert 0.5 <= time.monotonic() - begun < 2
+            connection.rollback()
+        assert get(port) == (200, None, b"[]")
+
+
+@pytest.mark.parametrize("shop", [{"PGOPTIONS": "-c statement_timeout=500ms"}], indirect=True)
+def test_a_statement_that_takes_too_long_is_a_503(tmp_path: Path, port: int, shop: dict[str, str]) -> None:
+    with database(tmp_path) as postgresql:
+        migrate(shop)
+        with closing(psycopg2.connect(host=postgresql.socket_dir, user=USER, dbname=DATABASE)) as connection:
+            with connection, connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE product RENAME TO goods")
+                cursor.execute("CREATE VIEW product AS SELECT goods.* FROM goods, pg_sleep(3)")
+            begun = time.monotonic()
+            assert get(port) == UNAVAILABLE
+            assert 0.5 <= time.monotonic() - begun < 2
+
+
+PAGE = b"<!doctype html><title>Webshop</title><p>The database is not available. Try again in a moment."
+
+
+@pytest.mark.parametrize("shop", [{"SHOP_API_AUTH": "required"}], indirect=True)
+def test_an_outage_is_a_503_for_pages_and_for_who_is_signed_in(
+    tmp_path: Path, port: int, shop: dict[str, str]
+) -> None:
+    signed_in = {"Cookie": "sessionid=" + "a" * 32}
+
+    def answers() -> list[tuple[int, str | None, bytes]]:
+        paths = ("/admin/", "/admin/shop/product/", "/shop/api/customer-stats/")
+        return [get(port, path=path, headers=signed_in) for path in paths]
+
+    def sign_in() -> tuple[int, str | None, bytes]:
+        """Post the form; its token needs no database."""
+        headers = {"Cookie": "csrftoken=" + "a" * 32, "X-CSRFToken": "a" * 32}
+        return get(port, path="/admin/login/", headers=headers, data=b"username=a&password=b")
+
+    assert answers() == [(503, "5", PAGE), (503, "5", PAGE), UNAVAILABLE]
+    assert sign_in() == (503, "5", PAGE)
+    with database(tmp_path):
+        migrate(shop)
+        assert [status for status, _, _ in answers()] == [200, 200, 401]
+    assert answers() == [(503, "5", PAGE), (503, "5", PAGE), UNAVAILABLE]
+
+
 ROWS = 200_000
 FILL = f"""
     INSERT INTO category (category_name) VALUES ('Lamps');
@@ -144,7 +210,7 @@ def test_a_long_answer_takes_no_memory_and_breaks_off_visibly(
                 assert len(body) > 30_000_000
                 assert peak_memory(server) - before < 5 * 1024
 
-                with urllib.request.urlopen(URL.format(port)) as response:
+                with urllib.request.urlopen(URL.format(port) + PRODUCTS) as response:
                     assert response.read(1) == b"["
                     cursor.execute(
                         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"

@@ -1,10 +1,18 @@
-"""What every request passes, whichever part of the project answers it."""
+"""What every request passes, whichever part of the project answers it; and the answer to what went wrong."""
 
+import sys
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.conf import settings
 from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponseBase
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views import defaults
+
+from shop.api import RETRY_AFTER_SECONDS
+
+OUTAGE = "<!doctype html><title>Webshop</title><p>The database is not available. Try again in a moment."
 
 
 def refuse_null_bytes(
@@ -20,3 +28,11 @@ def refuse_null_bytes(
         return get_response(request)
 
     return middleware
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer a page that failed (handler500): 503 when it is the database that does not answer, else 500."""
+    if isinstance(sys.exception(), OperationalError | InterfaceError):
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return HttpResponse(OUTAGE, status=HTTPStatus.SERVICE_UNAVAILABLE, headers=headers)
+    return defaults.server_error(request)
