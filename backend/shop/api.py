@@ -25,6 +25,7 @@ from django.utils.cache import get_conditional_response
 
 from .microcache import remembered
 from .pages import PAGING, BadParameterError, links, read
+from .replica import read as read_rows
 from .statements import CHUNK, Statement
 
 API_ROOT = "/shop/api/"
@@ -88,7 +89,7 @@ class Endpoint:
             if not may_call(request, self.audience):
                 return error(HTTPStatus.UNAUTHORIZED, "Sign in as staff to see this")
             asked = read(request.GET, self.known) if request.META["QUERY_STRING"] else {}
-            return self.answer(request, asked, *ids.values())
+            return read_rows(lambda: self.answer(request, asked, *ids.values()))
         except BadParameterError as bad:
             return error(HTTPStatus.BAD_REQUEST, str(bad))
         except Http404 as missing:

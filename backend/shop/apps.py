@@ -8,3 +8,7 @@ class ShopConfig(AppConfig):
 
     name = "shop"
     default_auto_field = "django.db.models.AutoField"
+
+    def ready(self) -> None:
+        """Register the check of the standby."""
+        from . import replica  # noqa: F401

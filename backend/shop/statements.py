@@ -142,7 +142,7 @@ class Statement:
                     del prepared[driver]
                 case DuplicatePreparedStatement():  # it was prepared in a run that failed then
                     prepared[driver].add(self.name)
-                case _ if driver.closed:
+                case _ if driver.closed and connection.settings_dict["CONN_HEALTH_CHECKS"]:
                     connection.close()
                 case _:
                     raise

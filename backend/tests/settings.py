@@ -9,6 +9,7 @@ os.environ["DJANGO_HTTPS"] = "0"
 os.environ["DEBUG"] = "0"
 os.environ["SHOP_CACHE_SECONDS"] = "0"
 os.environ["DATABASE_TRANSACTION_POOLER"] = "0"
+os.environ["DATABASE_REPLICA_HOST"] = ""
 
 from webshop.settings import *  # noqa: F403
 

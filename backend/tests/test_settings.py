@@ -66,6 +66,10 @@ REFUSED = [
         "SHOP_CACHE_SECONDS must be a whole number from 0 to 3600, not '3601'",
     ),
     (
+        {"DEBUG": "1", "DATABASE_REPLICA_MAX_LAG": "0"},
+        "DATABASE_REPLICA_MAX_LAG must be a whole number from 1 to 3600, not '0'",
+    ),
+    (
         {"DEBUG": "1", "DATABASE_TRANSACTION_POOLER": "on"},
         "DATABASE_TRANSACTION_POOLER must be 0 or 1, not 'on'",
     ),
@@ -165,3 +169,13 @@ def test_https_hangs_on_one_switch(checkout: Path) -> None:
     names = "[getattr(settings, name, None) for name in ('SECURE_SSL_REDIRECT', 'SESSION_COOKIE_SECURE')]"
     assert setting(checkout, names, **PRODUCTION) == "[None, None]"
     assert setting(checkout, names, DJANGO_HTTPS="1", **PRODUCTION) == "[True, True]"
+
+
+def test_a_standby_is_a_second_database(checkout: Path) -> None:
+    names = "sorted(settings.DATABASES), getattr(settings, 'DATABASE_ROUTERS', [])"
+    assert setting(checkout, names, **PRODUCTION) == "['default'] []"
+    assert setting(checkout, names, DATABASE_REPLICA_HOST="", **PRODUCTION) == "['default'] []"
+    variables = PRODUCTION | {"DATABASE_REPLICA_HOST": "other", "DATABASE_PORT": "5433"}
+    assert setting(checkout, names, **variables) == "['default', 'replica'] ['shop.replica.Router']"
+    names = "[settings.DATABASES['replica'][key] for key in ('HOST', 'PORT', 'USER', 'NAME')]"
+    assert setting(checkout, names, **variables) == "['other', '5433', 'webshop_user', 'webshop_db']"

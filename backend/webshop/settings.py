@@ -69,11 +69,11 @@ def env_port(name: str, default: str) -> str:
     return value
 
 
-def env_number(name: str, default: int, highest: int) -> int:
-    """Return a whole number from 0 on."""
+def env_number(name: str, default: int, highest: int, lowest: int = 0) -> int:
+    """Return a whole number in this range."""
     value = environment.get(name) or str(default)
-    if not (value.isascii() and value.isdecimal() and int(value) <= highest):
-        message = f"{name} must be a whole number from 0 to {highest}, not {value!r}"
+    if not (value.isascii() and value.isdecimal() and lowest <= int(value) <= highest):
+        message = f"{name} must be a whole number from {lowest} to {highest}, not {value!r}"
         raise ImproperlyConfigured(message)
     return int(value)
 
@@ -180,6 +180,18 @@ DATABASES = {
     },
 }
 
+# A hot standby, which the endpoints read from while it shows what was committed so many seconds ago.
+DATABASE_REPLICA_MAX_LAG = env_number("DATABASE_REPLICA_MAX_LAG", default=10, lowest=1, highest=3600)
+if environment.get("DATABASE_REPLICA_HOST"):
+    DATABASES["replica"] = {
+        **DATABASES["default"],
+        "HOST": environment["DATABASE_REPLICA_HOST"],
+        # What a lost connection could not answer is asked of the primary.
+        "CONN_HEALTH_CHECKS": False,
+        "TEST": {"MIRROR": "default"},
+    }
+    DATABASE_ROUTERS = ["shop.replica.Router"]
+
 # A line of an order is eight fields of its form in the admin: 600 lines fit.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 
@@ -209,5 +221,5 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"django": {"handlers": ["stderr"], "level": "INFO"}},
+    "loggers": {name: {"handlers": ["stderr"], "level": "INFO"} for name in ("django", "shop")},
 }
