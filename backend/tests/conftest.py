@@ -10,10 +10,15 @@ from typing import Any
 
 import psycopg2
 import pytest
+from django.core.cache import caches
 from django.db import connection, connections
+from pytest_django import Settings
 
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
+from webshop.cache import clients
 from webshop.postgres import PORT, USER, postgres
+
+from .valkey import Valkey
 
 
 @pytest.fixture(scope="session")
@@ -109,3 +114,21 @@ def cart(deborah: Customer, computer: Product) -> Cart:
     cart = Cart.objects.create(customer=deborah)
     CartItem.objects.create(cart=cart, product=computer, quantity=2)
     return cart
+
+
+@pytest.fixture
+def valkey(settings: Settings) -> Iterator[Valkey]:
+    """A running Valkey, which is Django's cache."""
+    server = Valkey()
+    settings.CACHES = {
+        "own": settings.CACHES["default"],
+        "default": {"BACKEND": "webshop.cache.SharedCache", "LOCATION": server.url, "KEY_PREFIX": "webshop"},
+    }
+    caches["own"].clear()
+    server.start()
+    yield server
+    server.kill()
+    caches["own"].clear()
+    for client in clients.values():
+        client.shared.get_client().connection_pool.disconnect()
+    clients.clear()

@@ -8,6 +8,7 @@ os.environ["SHOP_API_AUTH"] = "open"
 os.environ["DJANGO_HTTPS"] = "0"
 os.environ["DEBUG"] = "0"
 os.environ["SHOP_CACHE_SECONDS"] = "0"
+os.environ["DJANGO_CACHE_URL"] = ""
 os.environ["DATABASE_TRANSACTION_POOLER"] = "0"
 os.environ["DATABASE_REPLICA_HOST"] = ""
 

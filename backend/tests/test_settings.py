@@ -73,6 +73,18 @@ REFUSED = [
         {"DEBUG": "1", "DATABASE_TRANSACTION_POOLER": "on"},
         "DATABASE_TRANSACTION_POOLER must be 0 or 1, not 'on'",
     ),
+    *(
+        ({"DEBUG": "1", "DJANGO_CACHE_URL": url}, "DJANGO_CACHE_URL must be redis://host:port/db")
+        for url in (
+            "cache",
+            "redis://cache:6379",
+            "redis://cache:0/0",
+            "redis://cache:65536/0",
+            "redis://user:password@cache:6379/0",
+            "rediss://cache:6379/0",
+            "redis://cache:6379/0?db=1",
+        )
+    ),
     ({"DEBUG": "1", "SHOP_API_AUTH": "none"}, "SHOP_API_AUTH must be open or required, not 'none'"),
     ({"DEBUG": "1", "DATABASE_ENGINE": "mysql"}, "DATABASE_ENGINE must be postgresql, not 'mysql'"),
     ({"DEBUG": "1", "DATABASE_PORT": "0"}, "DATABASE_PORT must be a port from 1 to 65535, not '0'"),

@@ -4,6 +4,7 @@ Every variable is documented in docs/SETUP_COMPLETE.md. A value that cannot be m
 """
 
 import os
+import re
 import warnings
 from collections import ChainMap
 from pathlib import Path
@@ -76,6 +77,16 @@ def env_number(name: str, default: int, highest: int, lowest: int = 0) -> int:
         message = f"{name} must be a whole number from {lowest} to {highest}, not {value!r}"
         raise ImproperlyConfigured(message)
     return int(value)
+
+
+def env_cache_url(name: str) -> str:
+    """Return the address of a Valkey, redis://host:port/db; empty when there is none."""
+    value = environment.get(name, "")
+    parts = re.fullmatch(r"redis://[\w.-]+:(\d{1,5})/\d{1,3}", value, re.ASCII)
+    if value and not (parts and 0 < int(parts[1]) < 65536):
+        message = f"{name} must be redis://host:port/db"  # the value may hold a password
+        raise ImproperlyConfigured(message)
+    return value
 
 
 def env_list(name: str) -> list[str]:
@@ -192,6 +203,16 @@ if environment.get("DATABASE_REPLICA_HOST"):
     }
     DATABASE_ROUTERS = ["shop.replica.Router"]
 
+# Every process keeps its own, unless there is one for all; 300 entries, the default, are few for counters.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "MAX_ENTRIES": 10_000}}
+if CACHE_URL := env_cache_url("DJANGO_CACHE_URL"):
+    CACHES["own"] = CACHES["default"]
+    CACHES["default"] = {
+        "BACKEND": "webshop.cache.SharedCache",
+        "LOCATION": CACHE_URL,
+        "KEY_PREFIX": "webshop",
+    }
+
 # A line of an order is eight fields of its form in the admin: 600 lines fit.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 
@@ -221,5 +242,5 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {name: {"handlers": ["stderr"], "level": "INFO"} for name in ("django", "shop")},
+    "loggers": {name: {"handlers": ["stderr"], "level": "INFO"} for name in ("django", "shop", "webshop")},
 }
