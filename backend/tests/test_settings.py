@@ -57,6 +57,7 @@ REFUSED = [
     ),
     ({"DEBUG": "False"}, "DEBUG must be 0 or 1, not 'False'"),
     ({"DEBUG": "1", "DJANGO_HTTPS": "yes"}, "DJANGO_HTTPS must be 0 or 1, not 'yes'"),
+    ({"DEBUG": "1", "DJANGO_BEHIND_PROXY": "on"}, "DJANGO_BEHIND_PROXY must be 0 or 1, not 'on'"),
     (
         {"DEBUG": "1", "SHOP_CACHE_SECONDS": "1.5"},
         "SHOP_CACHE_SECONDS must be a whole number from 0 to 3600, not '1.5'",

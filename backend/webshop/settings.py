@@ -125,6 +125,9 @@ if env_flag("DJANGO_HTTPS"):
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
 
+# Nothing but a proxy that sets X-Forwarded-For and X-Request-ID itself can reach the shop: both are trusted.
+BEHIND_PROXY = env_flag("DJANGO_BEHIND_PROXY")
+
 INSTALLED_APPS = [
     "shop",
     "django.contrib.admin",
