@@ -130,7 +130,7 @@ BEHIND_PROXY = env_flag("DJANGO_BEHIND_PROXY")
 
 INSTALLED_APPS = [
     "shop",
-    "django.contrib.admin",
+    "webshop.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
