@@ -3,6 +3,7 @@
 import os
 
 os.environ["DJANGO_SECRET_KEY"] = "of the tests"
+os.environ["DJANGO_SECRET_KEY_FILE"] = ""
 os.environ["DJANGO_ALLOWED_HOSTS"] = "localhost,127.0.0.1"
 os.environ["SHOP_API_AUTH"] = "open"
 os.environ["DJANGO_HTTPS"] = "0"

@@ -106,6 +106,62 @@ def test_what_cannot_be_meant_is_refused_in_one_line(
     assert server.stderr == f"webshop: {message}\n"
 
 
+def test_a_secret_may_be_in_a_file(checkout: Path, tmp_path: Path) -> None:
+    key, password = tmp_path / "key", tmp_path / "password"
+    key.write_text(PRODUCTION["DJANGO_SECRET_KEY"] + "\n")
+    password.write_text(" it's ünusual \r\n")
+    files = {"DJANGO_SECRET_KEY_FILE": str(key), "DATABASE_PASSWORD_FILE": str(password)}
+    found = setting(
+        checkout,
+        "ascii([settings.SECRET_KEY, settings.DATABASES['default']['PASSWORD']])",
+        DJANGO_ALLOWED_HOSTS="shop.example",
+        DJANGO_SECRET_KEY="",
+        **files,
+    )
+    assert found == ascii([PRODUCTION["DJANGO_SECRET_KEY"], " it's ünusual "])
+    # As in the environment, a placeholder is none.
+    key.write_text("your-secret-key\n")
+    result = run(checkout, "manage.py", "check", DJANGO_ALLOWED_HOSTS="shop.example", **files)
+    assert result.stderr.startswith("manage.py: DJANGO_SECRET_KEY is missing or a placeholder")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "No such file or directory"),
+        (b"", "it is empty"),
+        (b"\n", "it is empty"),
+        (b"hush\xff\n", "it is no UTF-8 text"),
+    ],
+)
+@pytest.mark.parametrize("name", ["DJANGO_SECRET_KEY", "DATABASE_PASSWORD"])
+def test_a_file_that_holds_no_secret_is_one_line(
+    checkout: Path, tmp_path: Path, name: str, content: bytes | None, problem: str
+) -> None:
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    result = run(checkout, "manage.py", "migrate", DEBUG="1", **{f"{name}_FILE": str(path)})
+    assert result.returncode == 1
+    assert result.stderr == f"manage.py: {name}_FILE: {path} cannot be read: {problem}\n"
+
+
+def test_a_directory_is_no_secret(checkout: Path, tmp_path: Path) -> None:
+    result = run(checkout, "manage.py", "check", DEBUG="1", DATABASE_PASSWORD_FILE=str(tmp_path))
+    expected = f"manage.py: DATABASE_PASSWORD_FILE: {tmp_path} cannot be read: Is a directory\n"
+    assert (result.returncode, result.stderr) == (1, expected)
+
+
+@pytest.mark.parametrize("name", ["DJANGO_SECRET_KEY", "DATABASE_PASSWORD"])
+def test_a_secret_given_twice_is_refused(checkout: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "secret"
+    path.write_text("hush")
+    twice = {name: "hush", f"{name}_FILE": str(path)}
+    result = run(checkout, "manage.py", "check", DEBUG="1", **twice)
+    expected = f"manage.py: {name} and {name}_FILE are both set: set one\n"
+    assert (result.returncode, result.stderr) == (1, expected)
+
+
 def test_an_unreachable_database_is_one_line(checkout: Path) -> None:
     result = run(checkout, "manage.py", "migrate", DEBUG="1", DATABASE_HOST="127.0.0.1", DATABASE_PORT="1")
     assert result.returncode == 1
@@ -161,6 +217,10 @@ def test_what_quickstart_left_behind_never_opens_production(checkout: Path) -> N
     (checkout / ".postgres" / "env").write_text("DEBUG=1\nDATABASE_HOST=/tmp/webshop-x\n")
     assert setting(checkout, "settings.DEBUG, settings.SHOP_API_AUTH") == "True open"
     assert setting(checkout, "settings.DEBUG, settings.SHOP_API_AUTH", **PRODUCTION) == "False required"
+    key = checkout / "key"
+    key.write_text(PRODUCTION["DJANGO_SECRET_KEY"])
+    production = {"DJANGO_SECRET_KEY_FILE": str(key), "DJANGO_ALLOWED_HOSTS": "shop.example"}
+    assert setting(checkout, "settings.DEBUG, settings.SHOP_API_AUTH", **production) == "False required"
 
 
 def test_an_unreadable_env_file_is_one_line(checkout: Path) -> None:

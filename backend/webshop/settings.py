@@ -42,7 +42,7 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 # The real environment wins over backend/.env.
 environment = ChainMap(dict(os.environ), read_env_file(BASE_DIR / ".env"))
-if not environment.keys() & {"DATABASE_HOST", "DJANGO_SECRET_KEY"}:
+if not environment.keys() & {"DATABASE_HOST", "DJANGO_SECRET_KEY", "DJANGO_SECRET_KEY_FILE"}:
     # Nobody says what to run: it is the development shop that `manage.py quickstart` runs here, if it does.
     environment.maps.append(read_env_file(BASE_DIR / ".postgres" / "env"))
 
@@ -94,9 +94,33 @@ def env_list(name: str) -> list[str]:
     return [item.strip() for item in environment.get(name, "").split(",") if item.strip()]
 
 
+def env_secret(name: str) -> str:
+    """Return a variable, or without one the content of the file that NAME_FILE names, as of a Docker secret.
+
+    The newline at the file's end does not count. Without either it is "".
+    """
+    value, path = environment.get(name, ""), environment.get(f"{name}_FILE", "")
+    if not path:
+        return value
+    if value:
+        message = f"{name} and {name}_FILE are both set: set one"
+        raise ImproperlyConfigured(message)
+    try:
+        value = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        problem = "" if value else "it is empty"
+    except OSError as error:
+        problem = str(error.strerror)
+    except UnicodeDecodeError:
+        problem = "it is no UTF-8 text"  # the error itself shows some of it
+    if problem:
+        message = f"{name}_FILE: {path} cannot be read: {problem}"
+        raise ImproperlyConfigured(message)
+    return value
+
+
 DEBUG = env_flag("DEBUG")
 
-SECRET_KEY = environment.get("DJANGO_SECRET_KEY", "")
+SECRET_KEY = env_secret("DJANGO_SECRET_KEY")
 PLACEHOLDER_KEYS = ("", "your-secret-key", "<generate-strong-random-key>", "changeme")
 if DEBUG:
     SECRET_KEY = SECRET_KEY or "django-insecure-development-only"
@@ -175,7 +199,7 @@ DATABASES = {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": environment.get("DATABASE_NAME") or "webshop_db",
         "USER": environment.get("DATABASE_USERNAME") or "webshop_user",
-        "PASSWORD": environment.get("DATABASE_PASSWORD", ""),
+        "PASSWORD": env_secret("DATABASE_PASSWORD"),
         "HOST": environment.get("DATABASE_HOST") or "localhost",
         "PORT": env_port("DATABASE_PORT", default="5432"),
         # A new connection costs more than most requests; the health check replaces one that died.
