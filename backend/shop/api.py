@@ -287,6 +287,7 @@ def straight_to_endpoints(
                 return get_response(request)
             audience = getattr(match.func, "audience", None)
             if audience is Audience.PUBLIC or settings.SHOP_API_AUTH == "open":
+                request.resolver_match = match  # as Django does: webshop/observe.py asks for the route
                 request.get_host()  # raises when it is foreign, as CommonMiddleware does for pages
                 return match.func(request, **match.kwargs)  # type: ignore[no-any-return]
         return get_response(request)

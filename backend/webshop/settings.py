@@ -163,6 +163,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "webshop.observe.observe",
     "shop.api.json_api",
     "webshop.middleware.refuse_null_bytes",
     "django.middleware.security.SecurityMiddleware",
@@ -263,11 +264,40 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True
 warnings.filterwarnings("ignore", message="No directory at: .*staticfiles")
 
-# Django's own default is silent with DEBUG=0; a container's log is its stderr.
+# Development's log is for people, production's for programs. The log of a container is its stdout and stderr.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {name: {"handlers": ["stderr"], "level": "INFO"} for name in ("django", "shop", "webshop")},
+    "filters": {
+        "request_id": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": "ext://webshop.observe.with_request_id",
+        },
+        "failures": {"()": "django.utils.log.CallbackFilter", "callback": "ext://webshop.logs.is_failure"},
+    },
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "json": {"()": "webshop.logs.json_lines"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line" if DEBUG else "json",
+            "filters": ["request_id"],
+        },
+        "stdout": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"},
+        "null": {"class": "logging.NullHandler"},
+    },
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {name: {"level": "INFO"} for name in ("django", "shop", "webshop")},
 }
+if not DEBUG:
+    LOGGING["loggers"] = {
+        **{name: {"level": "INFO"} for name in ("django", "shop", "webshop")},
+        "webshop.request": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
+        # All but its traceback stands in the line of the request.
+        "django.request": {"filters": ["failures"]},
+        # They quote headers.
+        "django.security.DisallowedHost": {"handlers": ["null"], "propagate": False},
+        "django.security.csrf": {"handlers": ["null"], "propagate": False},
+    }

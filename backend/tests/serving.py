@@ -1,0 +1,116 @@
+"""The shop on the production server, as a process of its own on the database of the tests."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A running server; its log is in two files."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    stdout: Path
+    stderr: Path
+
+    def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        """Ask on a connection of its own."""
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = Request(f"http://127.0.0.1:{self.port}{path}", headers=names, method=method)
+        try:
+            with urlopen(request, timeout=30) as response:
+                return Answer(response.status, dict(response.headers), response.read())
+        except HTTPError as error:
+            return Answer(error.code, dict(error.headers), error.read())
+
+    def requests(self, number: int) -> list[dict[str, Any]]:
+        """Wait for so many lines in the log of requests, and return them all."""
+        return lines(self.stdout, number)
+
+    def log(self, number: int = 1) -> list[dict[str, Any]]:
+        """Return what else it logged, which is so much at least."""
+        return lines(self.stderr, number)
+
+    def workers(self) -> list[int]:
+        """Return the processes that answer."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
+
+def lines(path: Path, number: int) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + 20
+    while len(written := path.read_text().splitlines()) < number:
+        assert time.monotonic() < deadline, written
+        time.sleep(0.02)
+    return [json.loads(line) for line in written]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return that of a shop in production, open, on the database of this process."""
+    database = connection.settings_dict
+    return {
+        "PATH": os.environ["PATH"],
+        "DJANGO_SECRET_KEY": "of the tests",
+        "DJANGO_ALLOWED_HOSTS": "127.0.0.1",
+        "SHOP_API_AUTH": "open",
+        "DATABASE_NAME": str(database["NAME"]),
+        "DATABASE_USERNAME": str(database["USER"]),
+        "DATABASE_PASSWORD": str(database["PASSWORD"]),
+        "DATABASE_HOST": str(database["HOST"]),
+        "DATABASE_PORT": str(database["PORT"]),
+        **more,
+    }
+
+
+@contextmanager
+def serving(directory: Path, *arguments: str, **more: str) -> Iterator[Shop]:
+    """Serve the shop with these arguments to gunicorn and variables until the block ends."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    stdout, stderr = directory / "stdout", directory / "stderr"
+    with stdout.open("wb") as out, stderr.open("wb") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "webshop.wsgi", f"--bind=127.0.0.1:{port}", *arguments],
+            cwd=settings.BASE_DIR,
+            env=environment(**more),
+            stdout=out,
+            stderr=err,
+        )
+    try:
+        wait_for(port, stderr)
+        yield Shop(port, process, stdout, stderr)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def wait_for(port: int, log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"the shop does not listen: {log.read_text()}")

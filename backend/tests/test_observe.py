@@ -1,0 +1,221 @@
+"""The log: a JSON line per request with its id, route, time and statements; nothing secret in any line."""
+
+import datetime
+import http.client
+import logging
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from pytest_django import Settings
+
+from shop.models import Category, Order, Product
+from shop.statements import CHUNK
+
+from .serving import Shop, environment, serving
+
+
+@pytest.fixture
+def shop(transactional_db: None, tmp_path: Path) -> Iterator[Shop]:
+    with serving(tmp_path, "--workers=1") as shop:
+        yield shop
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_is_one_line(shop: Shop, order: Order) -> None:
+    answer = shop.get(f"/shop/api/order/{order.pk}/?limit=1")
+    (line,) = shop.requests(1)
+    assert 0 < line.pop("ms") < 20_000
+    age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(line.pop("time"))
+    assert datetime.timedelta(0) <= age < datetime.timedelta(seconds=20)
+    assert line == {
+        "level": "INFO",
+        "logger": "webshop.request",
+        "message": "request",
+        "request_id": answer.headers["X-Request-ID"],
+        "method": "GET",
+        "route": "shop/api/order/<int:order_id>/",
+        "path": f"/shop/api/order/{order.pk}/",
+        "status": 200,
+        "queries": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route", "status", "queries"),
+    [
+        ("GET", "/shop/api/products/", "shop/api/products/", 200, 1),
+        ("HEAD", "/shop/api/products/", "shop/api/products/", 200, 1),
+        ("GET", "/shop/api/order/7/", "shop/api/order/<int:order_id>/", 404, 2),
+        ("GET", "/shop/api/products/?q=hush", "shop/api/products/", 400, 0),
+        ("GET", "/shop/api/nope/", "none", 404, 0),
+        ("POST", "/shop/api/products/", "none", 405, 0),
+        ("GET", "/nope", "none", 404, 0),
+        ("GET", "/admin/login/", "admin/login/", 200, 0),
+        ("GET", "/static/admin/css/base.css", "none", 200, 0),
+        ("GET", "/shop/api/products/%0aFAKE/", "none", 404, 0),
+    ],
+)
+def test_every_kind_of_answer_has_its_line(
+    shop: Shop, method: str, path: str, route: str, status: int, queries: int
+) -> None:
+    shop.get(path, method)
+    (line,) = shop.requests(1)
+    found = [line[key] for key in ("method", "route", "status", "queries")]
+    assert found == [method, route, status, queries]
+    assert line["path"] == path.partition("?")[0].replace("%0a", "\n")
+
+
+def fill(home: Category, rows: int) -> None:
+    Product.objects.bulk_create(Product(name="Lamp", price=1, category=home) for _ in range(rows))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_list_has_its_line_when_it_is_sent(shop: Shop, home: Category) -> None:
+    fill(home, 3 * CHUNK)
+    assert len(shop.get("/shop/api/products/").body) > 3 * CHUNK
+    (line,) = shop.requests(1)
+    assert [line[key] for key in ("message", "status", "queries")] == ["request", 200, 2]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_list_that_nobody_reads_to_its_end_broke_off(shop: Shop, home: Category) -> None:
+    fill(home, 100 * CHUNK)
+    with closing(socket.create_connection(("127.0.0.1", shop.port))) as connected:
+        connected.sendall(b"GET /shop/api/products/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert connected.recv(12) == b"HTTP/1.1 200"
+    (line,) = shop.requests(1)
+    found = [line[key] for key in ("level", "message", "route", "status", "queries")]
+    assert found == ["WARNING", "request broke off", "shop/api/products/", 200, 2]
+
+
+def test_only_a_proxy_gives_the_id(shop: Shop, tmp_path: Path) -> None:
+    ids = [shop.get("/shop/api/products/", X_Request_ID="mine").headers["X-Request-ID"] for _ in range(2)]
+    assert len({*ids, "mine"}) == 3
+    assert all(len(given) == 32 and given.isalnum() for given in ids)
+    (behind := tmp_path / "behind").mkdir()
+    with serving(behind, DJANGO_BEHIND_PROXY="1") as proxied:
+        for given in ("a", "A-z_0.9" + 57 * "x"):
+            answer = proxied.get("/shop/api/products/", X_Request_ID=given)
+            assert answer.headers["X-Request-ID"] == given
+        for given in ("", "x" * 65, "a b", "ü", 'a"b', "a;b"):
+            answer = proxied.get("/shop/api/products/", X_Request_ID=given)
+            assert len(answer.headers["X-Request-ID"]) == 32
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failure_is_one_line_with_the_id_of_its_request(shop: Shop) -> None:
+    started = len(shop.log())
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE product RENAME COLUMN price TO cost")
+    try:
+        answer = shop.get("/shop/api/products/")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE product RENAME COLUMN cost TO price")
+    assert answer.status == 500
+    failure = shop.log(started + 1)[-1]
+    assert [failure[key] for key in ("level", "logger", "message", "request_id")] == [
+        "ERROR",
+        "django.request",
+        "Internal Server Error: /shop/api/products/",
+        answer.headers["X-Request-ID"],
+    ]
+    assert failure["exc_info"].startswith("Traceback (most recent call last):\n")
+    assert shop.requests(1)[0]["status"] == 500
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_secret_is_logged(shop: Shop, admin_user: User) -> None:
+    """In a query string, cookie, header or body, of good requests and of bad ones."""
+    shop.get("/shop/api/products/?q=hush", Cookie="sessionid=hush", Authorization="hush", Referer="hush")
+    shop.get("/shop/api/products/?q=hush%00", Cookie='sessionid="hush\\000"')
+    shop.get("/admin/login/?next=/hush", Cookie="csrftoken=hush")
+    shop.get("/shop/api/products/", Host="hush.example")
+    body = b"username=admin&password=hush"
+    kind = "application/x-www-form-urlencoded"
+    head = f"Host: 127.0.0.1\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+    for hostile in (
+        f"POST /admin/login/ HTTP/1.1\r\n{head}Origin: http://hush.example\r\n\r\n".encode() + body,
+        f"POST /admin/login/ HTTP/1.1\r\n{head}Referer: http://hush.example/?hush\r\n\r\n".encode() + body,
+        b"GET /?hush HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie hush\r\n\r\n",
+        b"GET /?hush HUSH/1.1 hush\r\n\r\n",
+    ):
+        with closing(socket.create_connection(("127.0.0.1", shop.port))) as connected:
+            connected.sendall(hostile)
+            assert connected.recv(9) == b"HTTP/1.1 "
+    shop.requests(6)
+    shop.log(5)
+    written = shop.stdout.read_text() + shop.stderr.read_text()
+    assert "hush" not in written.lower()
+    assert '"Invalid request"' in written
+
+
+@pytest.mark.django_db
+def test_a_request_under_way_gives_its_id_to_all_that_is_logged(
+    client: Client, settings: Settings, home: Category, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.BEHIND_PROXY = True
+    seen: list[Any] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(getattr(record, "request_id", None))
+
+    collector = Collector()
+    (stderr,) = (handler for handler in logging.getLogger().handlers if handler.name == "stderr")
+    for known in stderr.filters:
+        collector.addFilter(known)
+    logging.getLogger().addHandler(collector)
+
+    def talkative(execute: Callable[..., Any], *arguments: Any) -> Any:
+        logging.warning("a statement")
+        return execute(*arguments)
+
+    try:
+        with connection.execute_wrapper(talkative):
+            client.get("/shop/api/products/", headers={"x-request-id": "one"})
+            client.get("/shop/api/low-stock/", headers={"x-request-id": "two"})
+        logging.warning("between requests")
+    finally:
+        logging.getLogger().removeHandler(collector)
+    assert seen == ["one", "two", None]
+
+
+def test_development_has_lines_for_people(transactional_db: None, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"],
+            cwd=settings.BASE_DIR,
+            env={**environment(DEBUG="1"), "PYTHONUNBUFFERED": "1"},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        for _ in range(200):
+            try:
+                with closing(http.client.HTTPConnection("127.0.0.1", port)) as asked:
+                    asked.request("GET", "/shop/api/nope/")
+                    assert asked.getresponse().headers["X-Request-ID"]
+                break
+            except OSError:
+                time.sleep(0.1)
+    finally:
+        server.terminate()
+        server.wait()
+    written = (tmp_path / "log").read_text()
+    assert '"GET /shop/api/nope/ HTTP/1.1" 404' in written
+    assert " WARNING django.request: Not Found: /shop/api/nope/\n" in written
+    assert '{"' not in written
