@@ -163,6 +163,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "webshop.operations.operations",
     "webshop.observe.observe",
     "shop.api.json_api",
     "webshop.middleware.refuse_null_bytes",
