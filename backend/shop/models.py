@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import models, transaction
-from django.db.models import F, Q, Sum, Value
+from django.db.models import Count, F, Q, Sum, Value
 from django.db.models.functions import Cast, Coalesce, Concat, Lower, Now, Round
 from django.utils import timezone
 
@@ -271,6 +271,11 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Keep one customer's orders, the newest first."""
         return self.filter(customer_id=customer_id).order_by("-order_date", "-order_id")
 
+    def by_status(self) -> models.QuerySet["Order", tuple[str, int, Decimal]]:
+        """Return the number and the total amount of the orders in each status that any has."""
+        sums = {"orders": Count("pk"), "revenue": Sum("total_amount")}
+        return self.order_by().values("status").annotate(**sums).values_list("status", *sums)
+
     def move_to(self, status: OrderStatus) -> int:
         """Move the open orders that are not as far yet to this status, and return their number.
 
@@ -387,6 +392,10 @@ class OrderItem(models.Model):
 
 class CartQuerySet(models.QuerySet["Cart"]):
     """Queries on carts."""
+
+    def with_items(self) -> Self:
+        """Keep the carts with an item in them."""
+        return self.filter(models.Exists(CartItem.objects.filter(cart=models.OuterRef("pk"))))
 
     def with_total(self) -> Self:
         """Add total: the sum of the items at today's prices."""

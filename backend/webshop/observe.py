@@ -1,10 +1,13 @@
-"""What is written down about each request: its id, and one line in the log."""
+"""What is written down about each request: its id, one line in the log, and the metrics."""
 
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from functools import cache
+from http import HTTPMethod
 from typing import Any
 from uuid import uuid4
 
@@ -13,12 +16,48 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.http import FileResponse, HttpRequest, HttpResponseBase, StreamingHttpResponse
+from prometheus_client import Counter, Histogram, values
 
 logger = logging.getLogger("webshop.request")
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNMATCHED = "none"
 """The route of a request that no URL pattern matched, or that was answered before any was asked."""
+
+
+SEVERAL_PROCESSES = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+"""Whether the metrics are shared by the processes of a server, through files."""
+
+
+@cache
+def slot(pid: int) -> str:
+    """Return the name of a process's files: its number among the workers, which a later one takes over.
+
+    With files by process id, each worker that is replaced would leave its own behind.
+    """
+    return os.environ.get("WORKER_SLOT") or str(pid)
+
+
+if SEVERAL_PROCESSES:
+    values.ValueClass = values.MultiProcessValue(lambda: slot(os.getpid()))
+
+REQUESTS = Counter("shop_requests_total", "Requests answered", ["method", "route", "status"])
+SECONDS = Histogram(
+    "shop_request_seconds",
+    "Seconds until an answer was complete",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+QUERIES = Histogram(
+    "shop_request_queries", "SQL statements of a request", ["route"], buckets=(0, 1, 2, 3, 5, 10, 25, 50, 100)
+)
+METHODS = frozenset(HTTPMethod)
+
+
+@cache
+def series(method: str, route: str, status: int) -> tuple[Counter, Histogram, Histogram]:
+    """Return the metrics of such requests."""
+    return REQUESTS.labels(method, route, status), SECONDS.labels(route), QUERIES.labels(route)
 
 
 class Observation:
@@ -36,14 +75,20 @@ class Observation:
         """Write down what it was, and whether the answer was sent to its end."""
         seconds = time.perf_counter() - self.start
         current.set(None)
+        method, matched = str(self.request.method), route(self.request)
+        # Callers can make up methods, but no routes.
+        requests, times, queries = series(method if method in METHODS else "OTHER", matched, status)
+        requests.inc()
+        times.observe(seconds)
+        queries.observe(self.queries)
         if logger.isEnabledFor(logging.INFO):
             logger.log(
                 logging.INFO if whole else logging.WARNING,
                 "request" if whole else "request broke off",
                 extra={
                     "request_id": self.request_id,
-                    "method": self.request.method,
-                    "route": route(self.request),
+                    "method": method,
+                    "route": matched,
                     "path": self.request.path,
                     "status": status,
                     "ms": round(seconds * 1000, 3),
@@ -83,7 +128,7 @@ class ObservedStream:
 def observe(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: give each request an id, count its statements, and log it when its answer is complete.
+    """Middleware: give each request an id, count its statements, log and measure it when it is answered.
 
     A proxy's X-Request-ID is the id if only a proxy can set it (BEHIND_PROXY). The answer carries it.
     """

@@ -1,13 +1,20 @@
-"""What operators ask a process: is it alive, is it ready to serve."""
+"""What operators ask a process: is it alive, is it ready to serve, what has it done, how is the shop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from shop.api import METHODS, error
+from shop.models import Cart, Order, OrderStatus, Product
+
+from .observe import SEVERAL_PROCESSES
 
 
 def operations(
@@ -68,4 +75,49 @@ complete = False
 """Whether all migrations were found in the database."""
 
 
-ANSWERS: dict[str, Callable[[], HttpResponse]] = {"/healthz": healthz, "/readyz": readyz}
+def metrics() -> HttpResponse:
+    """Give Prometheus what all processes of this server have done, and how the shop is."""
+    registry = CollectorRegistry()
+    if SEVERAL_PROCESSES:
+        MultiProcessCollector(registry)
+    else:
+        registry.register(REGISTRY)
+    registry.register(ShopCollector())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+class ShopCollector(Collector):
+    """How the shop is, read from the database at each scrape."""
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Return the gauges of the shop, or only that the database is not available."""
+        up = GaugeMetricFamily("shop_database_up", "Whether the database answers", value=1)
+        try:
+            return [up, *shop_gauges()]
+        except Error:
+            return [GaugeMetricFamily(up.name, up.documentation, value=0)]
+
+
+def shop_gauges() -> list[GaugeMetricFamily]:
+    """Return the gauges that three statements give."""
+    orders = GaugeMetricFamily("shop_orders", "Orders", labels=["status"])
+    revenue = GaugeMetricFamily("shop_revenue", "The sum of the orders' total_amount", labels=["status"])
+    found = {status: (count, amount) for status, count, amount in Order.objects.by_status()}
+    for status in OrderStatus.values:
+        count, amount = found.get(status, (0, 0))
+        orders.add_metric([status], count)
+        revenue.add_metric([status], float(amount))
+    low_stock, open_carts = Product.objects.low_stock().count(), Cart.objects.with_items().count()
+    return [
+        orders,
+        revenue,
+        GaugeMetricFamily("shop_low_stock_products", "Products low on stock", value=low_stock),
+        GaugeMetricFamily("shop_open_carts", "Carts with an item in them", value=open_carts),
+    ]
+
+
+ANSWERS: dict[str, Callable[[], HttpResponse]] = {
+    "/healthz": healthz,
+    "/readyz": readyz,
+    "/metrics": metrics,
+}
