@@ -16,16 +16,25 @@ from gunicorn.workers.base import Worker
 
 from webshop.logs import json_lines
 
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+"""Where files are fast: on a disk their writers can stall."""
+
 bind = "0.0.0.0:8000"
-workers = 3
+worker_class = "gthread"
+workers = 2
+# Each thread has a connection to PostgreSQL: servers times workers times threads must fit max_connections.
+threads = 4
+# Longer than a proxy keeps an idle connection: it is the proxy that closes one, never under a request.
+keepalive = 75
+graceful_timeout = 30
+# A worker is replaced before a leak could matter; not all at the same time.
+max_requests = 10_000
+max_requests_jitter = 1_000
+worker_tmp_dir = MEMORY
 # The application is loaded once, before the workers are forked: a bad setting ends the start with one line.
 preload_app = True
 # Nobody drives it at run time; its socket would need a home directory.
 control_socket_disable = True
-
-
-MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
-"""Where files are fast: on a disk their writers can stall."""
 
 
 def share_metrics() -> None:

@@ -23,7 +23,11 @@ BACKEND = Path(__file__).resolve().parent.parent
 WORKERS = 3
 PATIENCE = 60  # seconds for a server to come, or for an answer
 
-GUNICORN = ("gunicorn", "--config", "gunicorn.conf.py")
+# The same processes all along, each with one request at a time: CPU time and memory are per request.
+GUNICORN = (
+    "gunicorn", "--config", "gunicorn.conf.py", "--worker-class=sync", "--threads=1", "--max-requests=0",
+)  # fmt: skip
+SHOP = "webshop.wsgi"
 UVICORN = ("uvicorn", "--loop", "uvloop", "--http", "httptools")
 
 
@@ -40,8 +44,13 @@ class Peer:
 
     def command(self, port: int, workers: int) -> list[str]:
         """Return the command that serves it on a port of 127.0.0.1."""
-        address = [f"--bind=127.0.0.1:{port}"] if self.program is GUNICORN else [f"--port={port}"]
-        return [sys.executable, "-m", *self.program, *address, f"--workers={workers}", self.application]
+        if self.program is GUNICORN:
+            # The shop logs its requests itself.
+            log = [] if self.application == SHOP else ["--access-logfile=-"]
+            options = [f"--bind=127.0.0.1:{port}", *log]
+        else:
+            options = [f"--port={port}"]
+        return [sys.executable, "-m", *self.program, *options, f"--workers={workers}", self.application]
 
 
 def django_peer(name: str) -> Peer:
@@ -51,8 +60,8 @@ def django_peer(name: str) -> Peer:
 
 
 PEERS = (
-    Peer("shop", "webshop.wsgi"),
-    Peer("shop, cached", "webshop.wsgi", {"SHOP_CACHE_SECONDS": "5"}, cached=True),
+    Peer("shop", SHOP),
+    Peer("shop, cached", SHOP, {"SHOP_CACHE_SECONDS": "5"}, cached=True),
     Peer("limit", "benchmarks.peers.limit"),
     django_peer("plain"),
     django_peer("drf"),
@@ -138,17 +147,19 @@ def environment(database: Mapping[str, str], **more: str) -> dict[str, str]:
 
 @contextmanager
 def serve(peers: Sequence[Peer], database: Mapping[str, str], workers: int) -> Iterator[list[Server]]:
-    """Serve these peers with so many workers each until the block ends; their access logs go to /dev/null."""
+    """Serve these peers with so many workers each until the block ends; their lines per request go nowhere."""
     with ExitStack() as stack:
         servers = []
         for peer in peers:
             with socket.create_server(("127.0.0.1", 0)) as probe:
                 port = probe.getsockname()[1]
             log = stack.enter_context(tempfile.TemporaryFile())
+            # Servers that are killed do not remove their own.
+            metrics = stack.enter_context(tempfile.TemporaryDirectory())
             process = subprocess.Popen(
                 peer.command(port, workers),
                 cwd=BACKEND,
-                env=environment(database, **peer.environment),
+                env=environment(database, PROMETHEUS_MULTIPROC_DIR=metrics, **peer.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
