@@ -147,7 +147,7 @@ def environment(database: Mapping[str, str], **more: str) -> dict[str, str]:
 
 @contextmanager
 def serve(peers: Sequence[Peer], database: Mapping[str, str], workers: int) -> Iterator[list[Server]]:
-    """Serve these peers with so many workers each until the block ends; their lines per request go nowhere."""
+    """Serve these peers with so many workers each until the block ends; their logs of requests go nowhere."""
     with ExitStack() as stack:
         servers = []
         for peer in peers:

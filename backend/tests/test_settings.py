@@ -41,6 +41,7 @@ def setting(checkout: Path, expression: str, **environment: str) -> str:
     return result.stdout.strip()
 
 
+EXAMPLE = "https://shop.example"
 REFUSED = [
     ({}, "DJANGO_SECRET_KEY is missing or a placeholder: set a long random one, or DEBUG=1 to develop"),
     (
@@ -84,6 +85,21 @@ REFUSED = [
             "redis://user:password@cache:6379/0",
             "rediss://cache:6379/0",
             "redis://cache:6379/0?db=1",
+        )
+    ),
+    *(
+        (
+            {"DEBUG": "1", name: f"https://good.example,{bad}"},
+            f"{name} must hold origins such as {EXAMPLE}, not {bad!r}",
+        )
+        for name in ("DJANGO_CORS_ORIGINS", "DJANGO_CSRF_TRUSTED_ORIGINS")
+        for bad in (
+            "shop.example",
+            "https://shop.example/",
+            "https://shop.example/path",
+            "https://",
+            "*",
+            "null",
         )
     ),
     ({"DEBUG": "1", "SHOP_API_AUTH": "none"}, "SHOP_API_AUTH must be open or required, not 'none'"),

@@ -94,6 +94,16 @@ def env_list(name: str) -> list[str]:
     return [item.strip() for item in environment.get(name, "").split(",") if item.strip()]
 
 
+def env_origins(name: str) -> list[str]:
+    """Return a comma-separated list of origins as browsers send them: scheme and host, perhaps a port."""
+    origins = env_list(name)
+    for origin in origins:
+        if not re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?", origin):
+            message = f"{name} must hold origins such as https://shop.example, not {origin!r}"
+            raise ImproperlyConfigured(message)
+    return origins
+
+
 def env_secret(name: str) -> str:
     """Return a variable, or without one the content of the file that NAME_FILE names, as of a Docker secret.
 
@@ -177,6 +187,20 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+
+# From these origins forms may be sent, besides the one that a page came from.
+CSRF_TRUSTED_ORIGINS = env_origins("DJANGO_CSRF_TRUSTED_ORIGINS")
+
+# On pages of these origins scripts may read the API as anybody may, without cookies.
+CORS_ALLOWED_ORIGINS = env_origins("DJANGO_CORS_ORIGINS")
+if CORS_ALLOWED_ORIGINS:
+    INSTALLED_APPS.append("corsheaders")
+    # Before json_api, which refuses OPTIONS.
+    MIDDLEWARE.insert(MIDDLEWARE.index("shop.api.json_api"), "corsheaders.middleware.CorsMiddleware")
+    CORS_URLS_REGEX = "^/shop/api/"
+    CORS_ALLOW_METHODS = ("GET", "HEAD")
+    CORS_ALLOW_HEADERS = ("if-none-match",)
+    CORS_EXPOSE_HEADERS = ("ETag", "Link", "X-Total-Count", "Age", "Retry-After", "X-Request-ID")
 
 ROOT_URLCONF = "webshop.urls"
 WSGI_APPLICATION = "webshop.wsgi.application"
