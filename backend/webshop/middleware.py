@@ -16,15 +16,21 @@ from shop.api import RETRY_AFTER_SECONDS
 OUTAGE = "<!doctype html><title>Webshop</title><p>The database is not available. Try again in a moment."
 
 
-def refuse_null_bytes(
+def refuse_unstorable_text(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: answer 400 to a null byte where it would reach SQL, as PostgreSQL text cannot hold one."""
+    """Middleware: answer 400 to what PostgreSQL text cannot hold, where it would reach SQL.
+
+    That is a null byte, and half a character, which forms can hold in other encodings than UTF-8.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
         if "\0" in session_key or "%00" in request.META["QUERY_STRING"]:
             message = "null byte"
+            raise BadRequest(message)
+        if request.method == "POST" and (request.encoding or "utf-8").lower() not in ("utf-8", "utf8"):
+            message = "not UTF-8"
             raise BadRequest(message)
         return get_response(request)
 

@@ -176,7 +176,7 @@ MIDDLEWARE = [
     "webshop.operations.operations",
     "webshop.observe.observe",
     "shop.api.json_api",
-    "webshop.middleware.refuse_null_bytes",
+    "webshop.middleware.refuse_unstorable_text",
     "django.middleware.security.SecurityMiddleware",
     "shop.api.straight_to_endpoints",
     "whitenoise.middleware.WhiteNoiseMiddleware",
