@@ -8,12 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 from django.conf import settings
@@ -36,15 +35,13 @@ class Shop:
     stdout: Path
     stderr: Path
 
-    def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
-        """Ask on a connection of its own."""
+    def get(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
+        """Ask on a connection of its own; redirects are not followed."""
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        request = Request(f"http://127.0.0.1:{self.port}{path}", headers=names, method=method)
-        try:
-            with urlopen(request, timeout=30) as response:
-                return Answer(response.status, dict(response.headers), response.read())
-        except HTTPError as error:
-            return Answer(error.code, dict(error.headers), error.read())
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            connection.request(method, path, body, names)
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.headers), response.read())
 
     def requests(self, number: int) -> list[dict[str, Any]]:
         """Wait for so many lines in the log of requests, and return them all."""

@@ -34,7 +34,10 @@ WAIT_SECONDS = 20
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Chrome]:
-    """Start a Chromium with a fresh profile; without one on the machine, skip, but never in CI."""
+    """Start a Chromium with a fresh profile; without one on the machine, skip, but never in CI.
+
+    Whatever a test does in it, the Content-Security-Policy must not be in its way.
+    """
     chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not chromedriver:
         reason = "chromium and chromedriver are not installed"
@@ -45,9 +48,18 @@ def browser(tmp_path: Path) -> Iterator[Chrome]:
     options.binary_location = chromium
     for flag in (*FLAGS, f"--user-data-dir={tmp_path}"):
         options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = Chrome(options, ChromeService(chromedriver))
     yield driver
+    stopped = stopped_by_policy(driver)
     driver.quit()
+    assert stopped == []
+
+
+def stopped_by_policy(browser: Chrome) -> list[str]:
+    """Return what the console says that the policy stopped since the last call."""
+    messages = [entry["message"] for entry in browser.get_log("browser")]  # type: ignore[no-untyped-call]
+    return [message for message in messages if "Content Security Policy" in message]
 
 
 @pytest.fixture
@@ -123,6 +135,16 @@ def test_an_order_gets_a_line_by_search_and_a_new_total(
         ("Elegant Marble Gloves", 1, Decimal("235.99")),
         ("Handmade Wooden Computer", 2, Decimal("369.35")),
     ]
+
+
+def test_the_policy_stops_what_stands_in_a_page(browser: Chrome, signed_in: LiveServer) -> None:
+    """It does apply; and the console, which the other tests look at, tells of it."""
+    browser.execute_script(
+        "const script = document.createElement('script'); script.textContent = 'window.evil = 1';"
+        "document.body.append(script)"
+    )
+    assert browser.execute_script("return window.evil") is None
+    assert len(stopped_by_policy(browser)) == 1
 
 
 def test_a_customer_gets_a_password(

@@ -1,0 +1,63 @@
+"""The headers that tell browsers what they may do with an answer, and whose forms are taken."""
+
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from .serving import Answer, serving
+
+# In the order of the alphabet: the server's own is another one in each process.
+POLICY = (
+    "base-uri 'none'; default-src 'self'; form-action 'self'; frame-ancestors 'none'; "
+    "img-src 'self' data:; object-src 'none'"
+)
+EVERYWHERE = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+PAGES = {**EVERYWHERE, "X-Frame-Options": "DENY", "Content-Security-Policy": POLICY}
+HTTPS = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains; preload"}
+
+EXPECTED = {
+    "/admin/login/": (200, PAGES),
+    "/admin/": (302, PAGES),
+    "/nope": (404, PAGES),
+    "/shop/api/products/": (200, EVERYWHERE),
+    "/shop/api/order/0/": (404, EVERYWHERE),
+    "/static/admin/css/base.css": (200, {**EVERYWHERE, "Content-Security-Policy": POLICY}),
+}
+
+
+def security(answer: Answer) -> dict[str, str]:
+    known = {*PAGES, *HTTPS, "Content-Security-Policy-Report-Only", "Permissions-Policy"}
+    found = {name: value for name, value in answer.headers.items() if name in known}
+    if policy := found.get("Content-Security-Policy"):
+        found["Content-Security-Policy"] = "; ".join(sorted(policy.split("; ")))
+    return found
+
+
+@pytest.mark.parametrize("https", [False, True], ids=["http", "https"])
+def test_the_headers_of_every_kind_of_answer(transactional_db: None, tmp_path: Path, *, https: bool) -> None:
+    with serving(tmp_path, DJANGO_HTTPS=str(int(https))) as shop:
+        for path, (status, headers) in EXPECTED.items():
+            answer = shop.get(path, X_Forwarded_Proto="https" if https else "http")
+            assert (answer.status, security(answer)) == (status, headers | (HTTPS if https else {})), path
+        if https:
+            plain = shop.get("/admin/login/", X_Forwarded_Proto="http")
+            moved = f"https://127.0.0.1:{shop.port}/admin/login/"
+            assert (plain.status, plain.headers["Location"]) == (301, moved)
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("https://office.example", 200), ("https://evil.example", 403)]
+)
+@pytest.mark.django_db
+def test_forms_come_from_trusted_origins(settings: Settings, origin: str, status: int) -> None:
+    settings.CSRF_TRUSTED_ORIGINS = ["https://office.example"]
+    client = Client(enforce_csrf_checks=True)
+    form = client.get("/admin/login/").context["csrf_token"]
+    data = {"csrfmiddlewaretoken": str(form), "username": "nobody", "password": "wrong"}
+    assert client.post("/admin/login/", data, headers={"origin": origin}).status_code == status
