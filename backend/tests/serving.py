@@ -35,8 +35,16 @@ class Shop:
     stdout: Path
     stderr: Path
 
-    def get(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
+    def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
         """Ask on a connection of its own; redirects are not followed."""
+        return self.ask(method, path, b"", headers)
+
+    def post(self, path: str, body: bytes, **headers: str) -> Answer:
+        """Send a body, as get() asks."""
+        return self.ask("POST", path, body, headers)
+
+    def ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """Ask with these headers, whose names have underscores for hyphens."""
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             connection.request(method, path, body, names)

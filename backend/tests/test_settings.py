@@ -88,6 +88,10 @@ REFUSED = [
         )
     ),
     *(
+        ({"DEBUG": "1", "SENTRY_DSN": bad}, "SENTRY_DSN must be a DSN such as https://<key>@<host>/<project>")
+        for bad in ("hush", "https://sentry.example/1", "https://key@sentry.example/x", "https://key@/1")
+    ),
+    *(
         (
             {"DEBUG": "1", name: f"https://good.example,{bad}"},
             f"{name} must hold origins such as {EXAMPLE}, not {bad!r}",
@@ -150,7 +154,7 @@ def test_a_secret_may_be_in_a_file(checkout: Path, tmp_path: Path) -> None:
         (b"hush\xff\n", "it is no UTF-8 text"),
     ],
 )
-@pytest.mark.parametrize("name", ["DJANGO_SECRET_KEY", "DATABASE_PASSWORD"])
+@pytest.mark.parametrize("name", ["DJANGO_SECRET_KEY", "DATABASE_PASSWORD", "SENTRY_DSN"])
 def test_a_file_that_holds_no_secret_is_one_line(
     checkout: Path, tmp_path: Path, name: str, content: bytes | None, problem: str
 ) -> None:
@@ -168,7 +172,7 @@ def test_a_directory_is_no_secret(checkout: Path, tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (1, expected)
 
 
-@pytest.mark.parametrize("name", ["DJANGO_SECRET_KEY", "DATABASE_PASSWORD"])
+@pytest.mark.parametrize("name", ["DJANGO_SECRET_KEY", "DATABASE_PASSWORD", "SENTRY_DSN"])
 def test_a_secret_given_twice_is_refused(checkout: Path, tmp_path: Path, name: str) -> None:
     path = tmp_path / "secret"
     path.write_text("hush")

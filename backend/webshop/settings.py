@@ -12,6 +12,8 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from .sentry import report_to
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -302,6 +304,9 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 # The admin is styled with DEBUG=0 whether or not collectstatic was run.
 WHITENOISE_USE_FINDERS = True
 warnings.filterwarnings("ignore", message="No directory at: .*staticfiles")
+
+if sentry_dsn := env_secret("SENTRY_DSN"):
+    report_to(sentry_dsn)
 
 # Development's log is for people, production's for programs. The log of a container is its stdout and stderr.
 LOGGING = {
