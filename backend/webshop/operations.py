@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
 from django.db import Error, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -12,6 +11,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from shop.api import METHODS, error
+from shop.migration_state import missing_migrations
 from shop.models import Cart, Order, OrderStatus, Product
 
 from .observe import SEVERAL_PROCESSES
@@ -47,7 +47,7 @@ def healthz() -> HttpResponse:
 def readyz() -> HttpResponse:
     """Say whether the database answers and has all tables; 503 with what is missing if not."""
     try:
-        missing = missing_migrations()
+        missing = still_missing()
     except Error:
         return error(HTTPStatus.SERVICE_UNAVAILABLE, "The database is not available")
     if missing:
@@ -55,7 +55,7 @@ def readyz() -> HttpResponse:
     return JsonResponse({"status": "ok"})
 
 
-def missing_migrations() -> list[str]:
+def still_missing() -> list[str]:
     """Return the migrations that the database has yet to see, in their order; raise Error if it is away.
 
     Once there were none, a process asks only whether the database answers: its code does not change.
@@ -65,10 +65,9 @@ def missing_migrations() -> list[str]:
         cursor.execute("SELECT 1")
     if complete:
         return []
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    complete = not plan
-    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+    missing = missing_migrations(connection)
+    complete = not missing
+    return missing
 
 
 complete = False
