@@ -5,6 +5,8 @@ of times while others never do. Deborah's orders stay the documented five.
 """
 
 import datetime
+import os
+import socket
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import batched, count
@@ -59,6 +61,7 @@ def grow(shop: SampleShop, orders: int) -> tuple[int, int, int, int]:
     total = products + customers + orders + carts
     before = len(shop.products) + len(shop.customers) + len(shop.orders) + len(shop.carts)
     with connection.cursor() as cursor, tqdm(total=total - before, unit=" rows", disable=None) as progress:
+        wait_for_server(cursor.connection.fileno())
         # The server plans the checks of foreign keys once, while the tables are small: without this it would
         # go on to read whole tables for each row. Deferred, the checks would all wait in its memory.
         cursor.execute("SET LOCAL enable_seqscan = off; SET CONSTRAINTS ALL IMMEDIATE")
@@ -76,6 +79,16 @@ def grow(shop: SampleShop, orders: int) -> tuple[int, int, int, int]:
                 progress.update(len(batch))
         cursor.execute("ALTER TABLE order_item ENABLE TRIGGER product_sales_insert; TRUNCATE product_sales")
     return products, customers, orders, carts
+
+
+def wait_for_server(descriptor: int) -> None:
+    """Let the server at the other end of this connection read when it likes.
+
+    The settings' time-out is for hosts that vanish; it would also end a COPY that waits for a busy disk.
+    """
+    with socket.socket(fileno=os.dup(descriptor)) as connected:
+        if connected.family != socket.AF_UNIX:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
 
 
 def product_rows(shop: SampleShop, prices: list[int], random: Random) -> Iterator[tuple[str]]:

@@ -3,10 +3,13 @@
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import termios
+import threading
 import time
+from contextlib import suppress
 from datetime import date
 from io import StringIO
 from typing import Any
@@ -246,3 +249,53 @@ def test_the_sales_are_added_up_then_and_kept_again_afterwards() -> None:
     OrderItem.objects.create(order_id=1, product_id=1, quantity=7, price_per_unit=1)
     sales = ProductSales.objects.get(product_id=1)
     assert (sales.main, sales.quantity) == (True, sold + 7)
+
+
+def relay(listener: socket.socket) -> None:
+    """Pass one client on to PostgreSQL, but read nothing for 3 s after 300 kB."""
+    with socket.socket(fileno=os.dup(connection.connection.fileno())) as ours:
+        server = socket.socket(ours.family)
+        server.connect(ours.getpeername())
+    client, _ = listener.accept()
+
+    def answers() -> None:
+        with suppress(ConnectionError):
+            while data := server.recv(65536):
+                client.sendall(data)
+
+    back = threading.Thread(target=answers)
+    back.start()
+    passed = 0
+    with suppress(ConnectionError):
+        while data := client.recv(4096):
+            server.sendall(data)
+            if passed < 300_000 <= passed + len(data):
+                time.sleep(3)
+            passed += len(data)
+    server.shutdown(socket.SHUT_WR)
+    back.join()
+    client.close()
+    server.close()
+
+
+@pytest.mark.django_db
+def test_a_server_may_take_its_time_to_read(other_database: Any) -> None:
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "webshop.settings", "DATABASE_NAME": "test_other"}
+    environment["DATABASE_HOST"] = str(connection.settings_dict["HOST"])
+    command = [sys.executable, "manage.py", "migrate", "-v0"]
+    subprocess.run(command, cwd=BACKEND, env=environment, check=True)
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    environment["DATABASE_HOST"], port = listener.getsockname()
+    environment["DATABASE_PORT"] = str(port)
+    command = [sys.executable, "manage.py", "load_sample_data", "--scale", "20000"]
+    process = subprocess.Popen(
+        command, cwd=BACKEND, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with listener:
+        relay(listener)
+    out, err = process.communicate(timeout=60)
+    loaded = "Loaded 22 categories, 1000 products, 4000 customers, 20000 orders, 2000 carts.\n"
+    assert (process.returncode, out, err) == (0, loaded, "")
