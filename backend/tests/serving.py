@@ -1,4 +1,4 @@
-"""The shop on the production server, as a process of its own on the database of the tests."""
+"""The shop on a real server, as a process of its own on the database of the tests."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -90,15 +90,26 @@ def environment(**more: str) -> dict[str, str]:
     }
 
 
-@contextmanager
-def serving(directory: Path, *arguments: str, **more: str) -> Iterator[Shop]:
+def serving(directory: Path, *arguments: str, **more: str) -> AbstractContextManager[Shop]:
     """Serve the shop with these arguments to gunicorn and variables until the block ends."""
+    return running(directory, ["-m", "gunicorn", "webshop.wsgi", *arguments, "--bind"], more)
+
+
+def developing(directory: Path) -> AbstractContextManager[Shop]:
+    """Serve the shop as developers do until the block ends."""
+    more = {"DEBUG": "1", "PYTHONUNBUFFERED": "1"}
+    return running(directory, ["manage.py", "runserver", "--noreload"], more)
+
+
+@contextmanager
+def running(directory: Path, command: list[str], more: dict[str, str]) -> Iterator[Shop]:
+    """Run Python with this command and a free address until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
     stdout, stderr = directory / "stdout", directory / "stderr"
     with stdout.open("wb") as out, stderr.open("wb") as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "webshop.wsgi", f"--bind=127.0.0.1:{port}", *arguments],
+            [sys.executable, *command, f"127.0.0.1:{port}"],
             cwd=settings.BASE_DIR,
             env=environment(**more),
             stdout=out,

@@ -7,7 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
+from django.test import Client
 from pytest_django.live_server_helper import LiveServer
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
@@ -16,6 +18,8 @@ from selenium.webdriver.support.expected_conditions import staleness_of, visibil
 from selenium.webdriver.support.wait import WebDriverWait
 
 from shop.models import Customer, Order, Product
+
+from .serving import developing
 
 FLAGS = (
     "--headless=new",
@@ -164,3 +168,32 @@ def test_a_customer_gets_a_password(
     customer = Customer.objects.get()
     assert customer.email == "john@example.com"
     assert customer.check_password("correct horse battery")
+
+
+def test_developers_see_the_toolbar(
+    browser: Chrome,
+    find: Callable[[str], WebElement],
+    transactional_db: None,
+    admin_user: User,
+    tmp_path: Path,
+) -> None:
+    # The server has the hashers of settings.py, not those of the tests.
+    admin_user.password = make_password("password", hasher="pbkdf2_sha256")
+    admin_user.save()
+    with developing(tmp_path) as shop:
+        browser.get(f"http://127.0.0.1:{shop.port}/admin/")
+        find("#id_username").send_keys("admin")
+        find("#id_password").send_keys("password")
+        find("[type=submit]").click()
+        find("#user-tools")
+        toolbar = browser.find_element(By.ID, "djDebugRoot").shadow_root
+        wait = WebDriverWait(browser, WAIT_SECONDS)
+        wait.until(lambda _: toolbar.find_element(By.CSS_SELECTOR, "#djdt-SQLPanel a").is_displayed())
+        toolbar.find_element(By.CSS_SELECTOR, "#djdt-SQLPanel a").click()
+        wait.until(lambda _: "django_session" in toolbar.find_element(By.CSS_SELECTOR, "#SQLPanel").text)
+
+
+@pytest.mark.django_db
+def test_production_has_no_toolbar(client: Client) -> None:
+    assert "djDebug" not in client.get("/admin/login/").content.decode()
+    assert client.get("/__debug__/render_panel/").status_code == 404

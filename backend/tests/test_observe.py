@@ -1,19 +1,14 @@
 """The log: a JSON line per request with its id, route, time and statements; nothing secret in any line."""
 
 import datetime
-import http.client
 import logging
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
@@ -22,7 +17,7 @@ from pytest_django import Settings
 from shop.models import Category, Order, Product
 from shop.statements import CHUNK
 
-from .serving import Shop, environment, serving
+from .serving import Shop, developing, serving
 
 
 @pytest.fixture
@@ -193,29 +188,9 @@ def test_a_request_under_way_gives_its_id_to_all_that_is_logged(
 
 
 def test_development_has_lines_for_people(transactional_db: None, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"],
-            cwd=settings.BASE_DIR,
-            env={**environment(DEBUG="1"), "PYTHONUNBUFFERED": "1"},
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        for _ in range(200):
-            try:
-                with closing(http.client.HTTPConnection("127.0.0.1", port)) as asked:
-                    asked.request("GET", "/shop/api/nope/")
-                    assert asked.getresponse().headers["X-Request-ID"]
-                break
-            except OSError:
-                time.sleep(0.1)
-    finally:
-        server.terminate()
-        server.wait()
-    written = (tmp_path / "log").read_text()
+    with developing(tmp_path) as shop:
+        assert len(shop.get("/shop/api/nope/").headers["X-Request-ID"]) == 32
+    written = shop.stdout.read_text() + shop.stderr.read_text()
     assert '"GET /shop/api/nope/ HTTP/1.1" 404' in written
     assert " WARNING django.request: Not Found: /shop/api/nope/\n" in written
     assert '{"' not in written

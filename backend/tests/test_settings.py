@@ -203,6 +203,14 @@ def test_development_is_open(checkout: Path) -> None:
     assert setting(checkout, "settings.SHOP_API_AUTH", DEBUG="1", SHOP_API_AUTH="required") == "required"
 
 
+def test_the_toolbar_is_for_development(checkout: Path) -> None:
+    apps = "'debug_toolbar' in settings.INSTALLED_APPS"
+    assert setting(checkout, apps, DEBUG="1") == "True"
+    assert setting(checkout, apps, **PRODUCTION) == "False"
+    check = run(checkout, "manage.py", "check", "--fail-level", "WARNING", DEBUG="1")
+    assert (check.returncode, check.stdout) == (0, "System check identified no issues (0 silenced).\n")
+
+
 def test_the_database_of_the_specification(checkout: Path) -> None:
     shutil.copy(BACKEND / ".env.example", checkout / ".env")
     keys = "[settings.DATABASES['default'][key] for key in ('NAME', 'USER', 'PASSWORD', 'HOST', 'PORT')]"

@@ -7,6 +7,7 @@ import os
 import re
 import warnings
 from collections import ChainMap
+from importlib.util import find_spec
 from pathlib import Path
 
 from csp.constants import NONE, SELF
@@ -217,6 +218,14 @@ if CORS_ALLOWED_ORIGINS:
     CORS_ALLOW_METHODS = ("GET", "HEAD")
     CORS_ALLOW_HEADERS = ("if-none-match",)
     CORS_EXPOSE_HEADERS = ("ETag", "Link", "X-Total-Count", "Age", "Retry-After", "X-Request-ID")
+
+if DEBUG and find_spec("debug_toolbar"):
+    INSTALLED_APPS.append("debug_toolbar")
+    # Within the policy's middleware, which it asks for a nonce.
+    below_policy = MIDDLEWARE.index("csp.middleware.CSPMiddleware") + 1
+    MIDDLEWARE.insert(below_policy, "debug_toolbar.middleware.DebugToolbarMiddleware")
+    # In a container the browser has no address that could be known here.
+    DEBUG_TOOLBAR_CONFIG = {"SHOW_TOOLBAR_CALLBACK": lambda _: True}
 
 ROOT_URLCONF = "webshop.urls"
 WSGI_APPLICATION = "webshop.wsgi.application"

@@ -1,5 +1,6 @@
 """The URLs of the project: the shop's API and the admin."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
@@ -11,3 +12,8 @@ urlpatterns = [
 ]
 
 handler500 = "webshop.middleware.server_error"
+
+if "debug_toolbar" in settings.INSTALLED_APPS:
+    from debug_toolbar.toolbar import debug_toolbar_urls
+
+    urlpatterns += debug_toolbar_urls()
