@@ -59,10 +59,14 @@ class Shop:
         """Return what else it logged, which is so much at least."""
         return lines(self.stderr, number)
 
-    def workers(self) -> list[int]:
-        """Return the processes that answer."""
+    def workers(self, number: int) -> list[int]:
+        """Wait until so many processes answer, and return them."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in children.read_text().split()]
+        deadline = time.monotonic() + 20
+        while len(found := [int(pid) for pid in children.read_text().split()]) != number:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.02)
+        return found
 
 
 def lines(path: Path, number: int) -> list[dict[str, Any]]:
@@ -78,6 +82,8 @@ def environment(**more: str) -> dict[str, str]:
     database = connection.settings_dict
     return {
         "PATH": os.environ["PATH"],
+        "DEBUG": "0",
+        "DJANGO_HTTPS": "0",
         "DJANGO_SECRET_KEY": "of the tests",
         "DJANGO_ALLOWED_HOSTS": "127.0.0.1",
         "SHOP_API_AUTH": "open",
