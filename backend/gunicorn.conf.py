@@ -8,10 +8,13 @@ import os
 import re
 import shutil
 import tempfile
+from io import BytesIO
+from typing import Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+from gunicorn.http import wsgi
 from gunicorn.workers.base import Worker
 
 from webshop.logs import json_lines
@@ -85,3 +88,35 @@ class logger_class(Logger):  # type: ignore[misc]  # noqa: N801
 def when_ready(_: object) -> None:
     """Take what is loaded so far out of the garbage collector's hands: it stays, and workers share it."""
     gc.freeze()
+
+
+class Buffer(BytesIO):
+    """What stands in for a socket that is written to."""
+
+    sendall = BytesIO.write
+
+
+class WholeResponse(wsgi.Response):  # type: ignore[misc]
+    """An answer whose head and first part go out together.
+
+    gunicorn sends the head by itself. When the server is killed after it, a proxy has begun to pass on an
+    answer that will not come, and cannot ask another server any more.
+    """
+
+    sock: Any
+
+    def write(self, arg: bytes) -> None:
+        """Send a part of the body, the first one with the head before it."""
+        if self.headers_sent:
+            super().write(arg)
+            return
+        client, start = self.sock, Buffer()
+        self.sock = start
+        try:
+            super().write(arg)
+        finally:
+            self.sock = client
+        client.sendall(start.getvalue())
+
+
+wsgi.Response = WholeResponse
