@@ -18,6 +18,7 @@ from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Pr
 from webshop.cache import clients
 from webshop.postgres import PORT, USER, postgres
 
+from .browser import browser, find, save  # noqa: F401 (fixtures)
 from .valkey import Valkey
 
 

@@ -1,8 +1,6 @@
 """The admin in a real browser: styled, and its scripts at work."""
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,83 +9,15 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django.live_server_helper import LiveServer
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.expected_conditions import staleness_of, visibility_of_element_located
 from selenium.webdriver.support.wait import WebDriverWait
 
 from shop.models import Customer, Order, Product
 
+from .browser import WAIT_SECONDS, stopped_by_policy
 from .serving import developing
-
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--window-size=1280,1000",
-)
-WAIT_SECONDS = 20
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Chrome]:
-    """Start a Chromium with a fresh profile; without one on the machine, skip, but never in CI.
-
-    Whatever a test does in it, the Content-Security-Policy must not be in its way.
-    """
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not chromedriver:
-        reason = "chromium and chromedriver are not installed"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    options = ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(options, ChromeService(chromedriver))
-    yield driver
-    stopped = stopped_by_policy(driver)
-    driver.quit()
-    assert stopped == []
-
-
-def stopped_by_policy(browser: Chrome) -> list[str]:
-    """Return what the console says that the policy stopped since the last call."""
-    messages = [entry["message"] for entry in browser.get_log("browser")]  # type: ignore[no-untyped-call]
-    return [message for message in messages if "Content Security Policy" in message]
-
-
-@pytest.fixture
-def find(browser: Chrome) -> Callable[[str], WebElement]:
-    """Return the function that waits for the element of a CSS selector to be seen."""
-
-    def wait_for(selector: str) -> WebElement:
-        wait = WebDriverWait(browser, WAIT_SECONDS)
-        return wait.until(visibility_of_element_located((By.CSS_SELECTOR, selector)), selector)
-
-    return wait_for
-
-
-@pytest.fixture
-def save(browser: Chrome, find: Callable[[str], WebElement]) -> Callable[[], str]:
-    """Return the function that presses Save and returns the message on the next page."""
-
-    def press() -> str:
-        button = find("[name=_save]")
-        button.click()
-        WebDriverWait(browser, WAIT_SECONDS).until(staleness_of(button))
-        return find(".messagelist .success").text
-
-    return press
 
 
 @pytest.fixture
