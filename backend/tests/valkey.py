@@ -36,7 +36,7 @@ class Valkey:
     def start(self) -> None:
         """Run it, and wait until it listens."""
         self.process = subprocess.Popen(
-            self.command, stdout=subprocess.DEVNULL, preexec_fn=partial(end_with_parent, signal.SIGTERM)
+            self.command, stdout=subprocess.DEVNULL, preexec_fn=partial(end_with_parent, signal.SIGKILL)
         )
         deadline = time.monotonic() + 20
         while True:
