@@ -22,6 +22,13 @@ from .browser import browser, find, save  # noqa: F401 (fixtures)
 from .valkey import Valkey
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --record-faults, for tests/production/."""
+    parser.addoption(
+        "--record-faults", action="store_true", help="write the table of faults in docs/DEPLOYMENT.md"
+    )
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> Iterator[None]:
     """Start a PostgreSQL for the tests, unless the environment names one.

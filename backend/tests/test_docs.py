@@ -98,6 +98,14 @@ def test_the_environment_variables_are_those_of_the_settings() -> None:
     assert set(re.findall(r"^([A-Z_]+)=", example, re.M)) <= documented
 
 
+def test_the_variables_of_the_production_stack_are_documented() -> None:
+    stack = "".join((settings.BASE_DIR / f"compose.{name}.yml").read_text() for name in ("prod", "secrets"))
+    read = set(re.findall(r"\$\{([A-Z_]+)", stack))
+    pages = "".join((ROOT / "docs" / name).read_text() for name in ("SETUP_COMPLETE.md", "DEPLOYMENT.md"))
+    assert read <= set(re.findall(r"\b[A-Z_]{5,}\b", pages))
+    assert len(read) > 15
+
+
 def test_links_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\((?!http)([^)]+)\)", page.read_text()):
