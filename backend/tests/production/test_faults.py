@@ -110,7 +110,7 @@ def test_a_killed_database_loses_no_row(shop: Compose, faults: FaultTable) -> No
         assert load.answers[-1].sent > killed + 15
     check_outage(load, killed)
     rows = f"all {len(writer.committed)} rows committed before and after are there"
-    faults.add("`kill -9` of PostgreSQL", load, f"503 for {load.outage:.1f} s at the most", rows)
+    faults.add("`kill -9` of PostgreSQL", load, f"503 for {load.outage:.1f} s", rows)
 
 
 def test_a_database_that_stays_away_is_503(shop: Compose, faults: FaultTable) -> None:
@@ -216,18 +216,22 @@ def test_a_migration_that_waits_for_a_lock_gives_up(
 
 
 def test_a_migration_that_holds_a_lock(shop: Compose, faults: FaultTable, tmp_path: Path) -> None:
-    """Who reads that table is told so within seconds; nobody else notices."""
-    sql = "LOCK TABLE category; SELECT pg_sleep(5)"
-    with Load(shop, [*LIVE[1:4], *LIVE[1:4], "/shop/api/category-stats/?limit=100"]) as load:
+    """Who reads that table is told so within seconds; nobody else notices. With a standby, hardly anybody."""
+    stats = "/shop/api/category-stats/?limit=100"
+    shop.compose("stop", "db-replica")
+    with Load(shop, [*LIVE[1:4], *LIVE[1:4], stats]) as load:
         time.sleep(2)
-        code, said = migrate(shop, tmp_path, sql)
+        code, said = migrate(shop, tmp_path, "LOCK TABLE category; SELECT pg_sleep(5)")
         assert code == 0, said
         done = time.monotonic()
         time.sleep(5)
+    shop.compose("start", "db-replica")
     shop.psql("DELETE FROM django_migrations WHERE name = '9999_probe'")
-    assert {answer.path for answer in load.failed} <= {"/shop/api/category-stats/?limit=100"}
+    assert {answer.path for answer in load.failed} == {stats}
     check_outage(load, done)
-    faults.add("A migration locks a table for 5 s", load, "only who reads that table gets a 503")
+    faults.add(
+        "Without the standby, a migration locks a table for 5 s", load, "only who reads that table gets a 503"
+    )
 
 
 def test_slow_clients_disturb_nobody(shop: Compose, faults: FaultTable) -> None:
