@@ -161,14 +161,15 @@ class Shop:
 
     def said(self) -> list[str]:
         """What the log says of the standby."""
-        return re.findall(r"(\w+ shop\.replica: .+)", self.log.read_text())
+        lines = [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if "}\n" in line]
+        return [f"{line['level']} {line['message']}" for line in lines if line["logger"] == "shop.replica"]
 
     def await_line(self, line: str, *, times: int = 1, seconds: float = 15) -> None:
         eventually(lambda: self.said().count(line) == times, seconds, lambda: self.log.read_text())
 
 
-USED = "INFO shop.replica: the standby is read from"
-LEFT = "WARNING shop.replica: the standby is not read from: "
+USED = "INFO the standby is read from"
+LEFT = "WARNING the standby is not read from: "
 
 
 def eventually(true: Callable[[], bool], seconds: float, explain: Callable[[], Any]) -> None:
