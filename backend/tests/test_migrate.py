@@ -139,10 +139,10 @@ def test_a_table_in_use_is_left_alone(other_database: Any) -> None:
 def test_a_statement_may_take_its_time(other_database: Any) -> None:
     assert run("migrate", "-v0") == (0, "", "")
     other_database.execute("BEGIN; SELECT * FROM category_stock")
-    with started("migrate", "-v0", "shop", "0003", PGOPTIONS="-c statement_timeout=500ms") as process:
+    with started("migrate", "-v0", "shop", "0003", PGOPTIONS="-c statement_timeout=100ms") as process:
         while other_database.execute("SELECT FROM pg_locks WHERE NOT granted") or not other_database.rowcount:
             time.sleep(0.05)
-        time.sleep(1)
+        time.sleep(0.3)
         other_database.execute("ROLLBACK")
         assert process.communicate(timeout=20) == ("", "")
     assert applied(other_database) == ALL[:3]

@@ -342,7 +342,10 @@ LOGGING = {
         "null": {"class": "logging.NullHandler"},
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {name: {"level": "INFO"} for name in ("django", "shop", "webshop")},
+    "loggers": {
+        **{name: {"level": "INFO"} for name in ("django", "shop", "webshop")},
+        "webshop.request": {"level": "WARNING"},  # runserver writes a line of its own
+    },
 }
 if not DEBUG:
     LOGGING["loggers"] = {
