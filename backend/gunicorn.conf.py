@@ -30,6 +30,9 @@ threads = 4
 # Longer than a proxy keeps an idle connection: it is the proxy that closes one, never under a request.
 keepalive = 75
 graceful_timeout = 30
+# As much as nginx lets pass, so that it is Django that refuses it, in JSON.
+limit_request_line = 8190
+limit_request_fields = 1000
 # A worker is replaced before a leak could matter; not all at the same time.
 max_requests = 10_000
 max_requests_jitter = 1_000

@@ -3,13 +3,11 @@
 #   schedule       one every BACKUP_HOURS; the newest BACKUP_KEEP stay (how the container runs)
 #   now            one now
 #   list           their names
-#   fresh          whether the newest is no older than it should be (the container's health)
 #   restore NAME   one, or the `latest`, into an empty database
 set -eu
-: "${DATABASE_PASSWORD:=$(cat "${DATABASE_PASSWORD_FILE:?or DATABASE_PASSWORD is missing}")}"
-export DATABASE_PASSWORD
 cd /var/lib/postgresql
-export PGHOST=db PGUSER="$DATABASE_USERNAME" PGDATABASE="$DATABASE_NAME" PGPASSWORD="$DATABASE_PASSWORD"
+if [ -z "$DATABASE_PASSWORD" ]; then DATABASE_PASSWORD=$(cat "${DATABASE_PASSWORD_FILE:?or DATABASE_PASSWORD is missing}"); fi
+export PGHOST="${DATABASE_HOST:-db}" PGUSER="$DATABASE_USERNAME" PGDATABASE="$DATABASE_NAME" PGPASSWORD="$DATABASE_PASSWORD"
 
 fail() {
     echo "backup: $1" >&2
@@ -22,9 +20,11 @@ dumps() { find . -maxdepth 1 -name 'webshop-*.dump' | sed 's|^\./||' | sort; }
 relations() { psql -AtqX -c "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace" 2>&1; }
 
 dump() {
+    exec 9>lock
+    flock 9
     trap 'rm -f unfinished' EXIT
     if ! said=$(pg_dump --format=custom --lock-wait-timeout=60s --file=unfinished 2>&1 &&
-        pg_restore --list unfinished 2>&1 >/dev/null && sync unfinished 2>&1); then
+        pg_restore --file=/dev/null unfinished 2>&1 && sync unfinished 2>&1); then
         fail "no backup was made, the older ones stay: $(echo "$said" | tr '\n' ' ')"
     fi
     name=webshop-$(date -u +%Y%m%dT%H%M%SZ).dump
@@ -44,6 +44,9 @@ restore() {
     echo "backup: $name is restored"
 }
 
+for number in "$BACKUP_HOURS" "$BACKUP_KEEP"; do
+    case $number in '' | 0* | *[!0-9]*) fail "BACKUP_HOURS and BACKUP_KEEP must be whole numbers from 1 on, not '$number'" ;; esac
+done
 case ${1:-} in
 schedule)
     while true; do
@@ -53,7 +56,6 @@ schedule)
     ;;
 now) dump ;;
 list) dumps ;;
-fresh) [ -z "$(dumps)" ] || younger_than $((BACKUP_HOURS * 120)) || fail 'the newest backup is too old' ;;
 restore) restore "${2:-}" ;;
-*) fail "one of schedule, now, list, fresh, restore NAME, restore latest is expected" ;;
+*) fail "one of schedule, now, list, restore NAME, restore latest is expected" ;;
 esac

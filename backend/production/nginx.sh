@@ -10,6 +10,9 @@ export SHOP_RATE_LIMIT="${SHOP_RATE_LIMIT:-100}"
 # shellcheck disable=SC2016 # envsubst wants the names, not the values
 envsubst '$SHOP_RATE_LIMIT' </etc/nginx/shop.conf >"$configuration"
 : >/tmp/tls.conf
+for file in "$certificate" "$key"; do
+    [ -r "$file" ] || { echo "nginx.sh: $(id -un) cannot read the file of TLS_CERTIFICATE or TLS_KEY" >&2 && exit 1; }
+done
 if grep -q "BEGIN CERTIFICATE" "$certificate"; then
     cat >/tmp/tls.conf <<END
 listen 8443 ssl backlog=2048;

@@ -4,12 +4,17 @@ A thread in each process looks at the standby all the time, so that no request w
 """
 
 import logging
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakSet
 
+import psycopg2.extensions
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
@@ -20,6 +25,9 @@ from psycopg2.errors import LockNotAvailable, QueryCanceled
 ALIAS = "replica"
 PAUSE_SECONDS = 5
 """So long the standby is left alone when it failed."""
+
+LOOK_SECONDS = 1
+"""So long the standby may take to say how it is; if it takes longer, it hangs."""
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +104,7 @@ class Standby:
         self.used: bool | None = None
         self.lock, self.connecting, self.here = threading.Lock(), threading.Lock(), threading.local()
         self.watcher: threading.Thread | None = None
+        self.connections: WeakSet[psycopg2.extensions.connection] = WeakSet()
 
     def read[Answer](self, answer: Callable[[], Answer]) -> Answer:
         """Return what `answer` makes of the standby's rows, or of the primary's when the standby is not fit.
@@ -137,13 +146,29 @@ class Standby:
         try:
             connection.close()
             self.here.failures = self.failures
-            connection.ensure_connection()
+            self.connect()
         except (DatabaseError, InterfaceError) as error:
             self.fail(reason(error))
             return False
         finally:
             self.connecting.release()
         return True
+
+    def connect(self) -> None:
+        """Connect this thread if it is not, in a way that cut() can undo."""
+        connection = connections[ALIAS]
+        connection.ensure_connection()
+        with self.lock:
+            self.connections.add(connection.connection)
+
+    def cut(self) -> None:
+        """End all connections to a standby that hangs, under the threads that wait: it times nothing out."""
+        with self.lock:
+            for connection in self.connections:
+                with suppress(psycopg2.InterfaceError, OSError):  # it was closed meanwhile
+                    line = socket.socket(fileno=os.dup(connection.fileno()))
+                    with line:
+                        line.shutdown(socket.SHUT_RDWR)
 
     def fail(self, why: str) -> None:
         """Leave the standby alone for PAUSE_SECONDS, and this thread's connection to it for good."""
@@ -171,11 +196,16 @@ class Standby:
     def look(self) -> None:
         """Find out once how fresh the standby is."""
         asked = time.monotonic()
+        patience = threading.Timer(LOOK_SECONDS, self.cut)
         try:
+            self.connect()
+            patience.start()
             seconds = age()
         except (DatabaseError, InterfaceError, UnfitError) as error:
             self.fail(reason(error))
             return
+        finally:
+            patience.cancel()
         with self.lock:
             if asked < self.resume:  # it failed meanwhile
                 return

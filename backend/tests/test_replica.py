@@ -346,6 +346,32 @@ def test_a_killed_standby_fails_no_request_and_comes_back(
         assert max(seconds for _, _, seconds in answers) < 3
 
 
+def processes(pid: int) -> list[int]:
+    """A process and all below it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(below for child in children for below in processes(int(child)))]
+
+
+def test_a_standby_that_hangs_keeps_nobody(primary: Node, standby: Node, start: Callable[..., Shop]) -> None:
+    with following(standby, primary):
+        shop = start(primary, standby, SHOP_API_AUTH="open")
+        shop.await_line(USED)
+        timed(shop.get, 16)  # all threads have a connection to it
+        assert standby.server
+        stopped = processes(standby.server.process.pid)
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            for _ in range(3):
+                answers = timed(shop.get, 16)
+                assert {status for (status, _, _), _ in answers} == {200}
+                assert max(seconds for _, seconds in answers) < 5
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        shop.await_line(USED, times=2)
+
+
 def timed(get: Callable[[], Any], threads: int) -> list[tuple[Any, float]]:
     """Call it from so many threads at once; return each answer and its seconds."""
     answers: list[tuple[Any, float]] = []

@@ -62,6 +62,15 @@ def test_the_oldest_backups_make_room(shop: Compose) -> None:
     assert shop.compose("run", *options, f"{command}; {kept}").stdout.splitlines()[-1] == "2"
 
 
+@pytest.mark.parametrize("variable", ["BACKUP_KEEP", "BACKUP_HOURS"])
+def test_settings_that_cannot_be_meant_are_one_line(shop: Compose, variable: str) -> None:
+    options = ("--rm", "-T", "--no-deps", "-e", f"{variable}=0", "backup", "now")
+    result = shop.compose("run", *options, check=False)
+    assert result.returncode == 1
+    line = "backup: BACKUP_HOURS and BACKUP_KEEP must be whole numbers from 1 on, not '0'"
+    assert line in result.stderr.splitlines()
+
+
 @pytest.fixture
 def small_disk() -> Iterator[str]:
     """A volume of one MiB."""
@@ -87,7 +96,7 @@ def test_a_full_disk_loses_nothing(shop: Compose, small_disk: str) -> None:
     )
     result = run("docker", "run", *options, "--entrypoint=sh", "postgres:17", "-c", "; ".join(steps))
     made, *rest = result.stdout.splitlines()
-    assert rest == ["exit 1", "ballast", "data", made.split()[1].rstrip(",")]
+    assert rest == ["exit 1", "ballast", "data", "lock", made.split()[1].rstrip(",")]
     assert len(result.stderr.splitlines()) == 1
     assert result.stderr.startswith("backup: no backup was made, the older ones stay: pg_dump: error: ")
     assert "No space left on device" in result.stderr

@@ -143,6 +143,19 @@ def test_a_database_that_hangs_is_503(shop: Compose, faults: FaultTable) -> None
     faults.add("Both PostgreSQL hang for 10 s", load, f"503 for {load.outage:.1f} s")
 
 
+def test_a_standby_that_hangs_is_left_alone(shop: Compose, faults: FaultTable) -> None:
+    (standby,) = shop.containers("db-replica")
+    with Load(shop, LIVE) as load:
+        time.sleep(3)
+        run("docker", "pause", standby)
+        paused = time.monotonic()
+        time.sleep(10)
+        run("docker", "unpause", standby)
+        time.sleep(5)
+    check_outage(load, paused - 10)
+    faults.add("The standby hangs for 10 s", load)
+
+
 def test_a_stopped_standby_costs_no_request(shop: Compose, faults: FaultTable) -> None:
     reads = "SELECT sum(xact_commit) FROM pg_stat_database WHERE datname = 'webshop_db'"
     with Load(shop, LIVE) as load:
