@@ -6,7 +6,13 @@ certificate=/run/secrets/tls_certificate
 key=/run/secrets/tls_key
 configuration=/tmp/nginx.conf
 
-export SHOP_RATE_LIMIT="${SHOP_RATE_LIMIT:-100}"
+case ${SHOP_RATE_LIMIT:=100} in
+0* | *[!0-9]*)
+    echo "nginx.sh: SHOP_RATE_LIMIT must be a whole number from 1 on, not '$SHOP_RATE_LIMIT'" >&2
+    exit 1
+    ;;
+esac
+export SHOP_RATE_LIMIT
 # shellcheck disable=SC2016 # envsubst wants the names, not the values
 envsubst '$SHOP_RATE_LIMIT' </etc/nginx/shop.conf >"$configuration"
 : >/tmp/tls.conf

@@ -56,6 +56,14 @@ REFUSED = [
         {**PRODUCTION, "DJANGO_ALLOWED_HOSTS": " , "},
         "DJANGO_ALLOWED_HOSTS is missing: name the shop's hosts, such as yourdomain.com",
     ),
+    (
+        {**PRODUCTION, "DJANGO_SECRET_KEY": "<secret>"},
+        "DJANGO_SECRET_KEY is missing or a placeholder: set a long random one, or DEBUG=1 to develop",
+    ),
+    (
+        {**PRODUCTION, "DATABASE_PASSWORD": "<another secret>"},
+        "DATABASE_PASSWORD is a placeholder: set a long random one",
+    ),
     ({"DEBUG": "False"}, "DEBUG must be 0 or 1, not 'False'"),
     ({"DEBUG": "1", "DJANGO_HTTPS": "yes"}, "DJANGO_HTTPS must be 0 or 1, not 'yes'"),
     ({"DEBUG": "1", "DJANGO_BEHIND_PROXY": "on"}, "DJANGO_BEHIND_PROXY must be 0 or 1, not 'on'"),

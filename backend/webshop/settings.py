@@ -138,7 +138,7 @@ SECRET_KEY = env_secret("DJANGO_SECRET_KEY")
 PLACEHOLDER_KEYS = ("", "your-secret-key", "<generate-strong-random-key>", "changeme")
 if DEBUG:
     SECRET_KEY = SECRET_KEY or "django-insecure-development-only"
-elif SECRET_KEY in PLACEHOLDER_KEYS or SECRET_KEY.startswith("django-insecure"):
+elif SECRET_KEY in PLACEHOLDER_KEYS or SECRET_KEY.startswith(("django-insecure", "<")):
     message = "DJANGO_SECRET_KEY is missing or a placeholder: set a long random one, or DEBUG=1 to develop"
     raise ImproperlyConfigured(message)
 
@@ -245,12 +245,16 @@ TEMPLATES = [
 ]
 
 env_choice("DATABASE_ENGINE", ("postgresql",), default="postgresql")
+DATABASE_PASSWORD = env_secret("DATABASE_PASSWORD")
+if DATABASE_PASSWORD.startswith("<"):
+    message = "DATABASE_PASSWORD is a placeholder: set a long random one"
+    raise ImproperlyConfigured(message)
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": environment.get("DATABASE_NAME") or "webshop_db",
         "USER": environment.get("DATABASE_USERNAME") or "webshop_user",
-        "PASSWORD": env_secret("DATABASE_PASSWORD"),
+        "PASSWORD": DATABASE_PASSWORD,
         "HOST": environment.get("DATABASE_HOST") or "localhost",
         "PORT": env_port("DATABASE_PORT", default="5432"),
         # A new connection costs more than most requests; the health check replaces one that died.
