@@ -89,7 +89,7 @@ class Writer:
         self.thread.join()
         delete = "DELETE FROM category WHERE category_name LIKE 'Crash %' RETURNING category_name"
         found = self.shop.psql(delete)
-        assert len(self.committed) > 50
+        assert len(self.committed) > 10
         assert set(self.committed) <= set(found.splitlines())
 
 
