@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -79,7 +80,6 @@ def lines(path: Path, number: int) -> list[dict[str, Any]]:
 
 def environment(**more: str) -> dict[str, str]:
     """Return that of a shop in production, open, on the database of this process."""
-    database = connection.settings_dict
     return {
         "PATH": os.environ["PATH"],
         "DEBUG": "0",
@@ -87,18 +87,38 @@ def environment(**more: str) -> dict[str, str]:
         "DJANGO_SECRET_KEY": "of the tests",
         "DJANGO_ALLOWED_HOSTS": "127.0.0.1",
         "SHOP_API_AUTH": "open",
-        "DATABASE_NAME": str(database["NAME"]),
-        "DATABASE_USERNAME": str(database["USER"]),
-        "DATABASE_PASSWORD": str(database["PASSWORD"]),
-        "DATABASE_HOST": str(database["HOST"]),
-        "DATABASE_PORT": str(database["PORT"]),
+        **database(),
         **more,
+    }
+
+
+def command_environment(name: str = "") -> dict[str, str]:
+    """Return that of a command of manage.py on the database of this process, or on another one beside it."""
+    return os.environ | {"DJANGO_SETTINGS_MODULE": "webshop.settings"} | database(name)
+
+
+def database(name: str = "") -> dict[str, str]:
+    """Return the variables of the database of this process, or of another one beside it."""
+    parts = connection.settings_dict
+    return {
+        "DATABASE_NAME": name or str(parts["NAME"]),
+        "DATABASE_USERNAME": str(parts["USER"]),
+        "DATABASE_PASSWORD": str(parts["PASSWORD"]),
+        "DATABASE_HOST": str(parts["HOST"]),
+        "DATABASE_PORT": str(parts["PORT"]),
     }
 
 
 def serving(directory: Path, *arguments: str, **more: str) -> AbstractContextManager[Shop]:
     """Serve the shop with these arguments to gunicorn and variables until the block ends."""
     return running(directory, ["-m", "gunicorn", "webshop.wsgi", *arguments, "--bind"], more)
+
+
+@contextmanager
+def replica(**more: str) -> Iterator[str]:
+    """Serve the shop with one process; yield its address. The test's rows must be committed."""
+    with TemporaryDirectory() as directory, serving(Path(directory), "--workers=1", **more) as shop:
+        yield f"http://127.0.0.1:{shop.port}"
 
 
 def developing(directory: Path) -> AbstractContextManager[Shop]:

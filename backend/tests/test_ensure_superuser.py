@@ -1,6 +1,5 @@
 """manage.py ensure_superuser, which the entrypoint runs; and commands before `migrate`."""
 
-import os
 import subprocess
 import sys
 from typing import Any
@@ -9,9 +8,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection
 
 from . import BACKEND
+from .serving import command_environment
 
 NAMES = ("DJANGO_SUPERUSER_USERNAME", "DJANGO_SUPERUSER_PASSWORD", "DJANGO_SUPERUSER_EMAIL")
 
@@ -48,12 +47,7 @@ def test_a_missing_variable_is_named(name: str, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("command", ["ensure_superuser", "load_sample_data"])
 def test_before_migrate_a_command_says_what_to_do(command: str) -> None:
-    database = connection.settings_dict
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "webshop.settings",
-        "DATABASE_HOST": str(database["HOST"]),
-        "DATABASE_NAME": "postgres",
-    }
+    environment = command_environment("postgres")
     result = subprocess.run(
         [sys.executable, "manage.py", command],
         cwd=BACKEND,
@@ -67,12 +61,7 @@ def test_before_migrate_a_command_says_what_to_do(command: str) -> None:
 
 
 def test_the_second_of_two_boots_finds_the_superuser(other_database: Any) -> None:
-    database = connection.settings_dict
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "webshop.settings",
-        "DATABASE_HOST": str(database["HOST"]),
-        "DATABASE_NAME": "test_other",
-    }
+    environment = command_environment("test_other")
     command = [sys.executable, "manage.py", "migrate", "-v0"]
     subprocess.run(command, cwd=BACKEND, env=environment, check=True)
     other_database.execute(

@@ -1,6 +1,5 @@
 """Migrating: one process at a time, out of the way of the shop, and others who wait for it."""
 
-import os
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from shop.management.commands import migrate
 from shop.migration_state import missing_migrations
 
 from . import BACKEND
+from .serving import command_environment
 
 pytestmark = pytest.mark.django_db
 
@@ -26,14 +26,7 @@ pytestmark = pytest.mark.django_db
 @contextmanager
 def started(*arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """Run manage.py on the other database."""
-    database = connection.settings_dict
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "webshop.settings",
-        "DATABASE_HOST": str(database["HOST"]),
-        "DATABASE_NAME": "test_other",
-        **variables,
-    }
+    environment = command_environment("test_other") | variables
     process = subprocess.Popen(
         [sys.executable, "manage.py", *arguments],
         cwd=BACKEND,

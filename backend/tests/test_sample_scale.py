@@ -24,6 +24,7 @@ from django.test import Client
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product, ProductSales
 
 from . import BACKEND
+from .serving import command_environment
 
 LOADED_2000 = "Loaded 22 categories, 120 products, 400 customers, 2000 orders, 200 carts.\n"
 MODELS: list[type[Model]] = [Category, Product, Customer, Order, OrderItem, Cart, CartItem]
@@ -55,19 +56,10 @@ def empty() -> None:
 
 def manage(*arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
     """Start manage.py on the database of the tests."""
-    database = connection.settings_dict
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "webshop.settings",
-        "DATABASE_HOST": str(database["HOST"]),
-        "DATABASE_PORT": str(database["PORT"]),
-        "DATABASE_NAME": str(database["NAME"]),
-        "DATABASE_USERNAME": str(database["USER"]),
-        "DATABASE_PASSWORD": str(database["PASSWORD"]),
-    }
     return subprocess.Popen(
         [sys.executable, "manage.py", *arguments],
         cwd=BACKEND,
-        env=environment,
+        env=command_environment(),
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
@@ -280,8 +272,7 @@ def relay(listener: socket.socket) -> None:
 
 @pytest.mark.django_db
 def test_a_server_may_take_its_time_to_read(other_database: Any) -> None:
-    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "webshop.settings", "DATABASE_NAME": "test_other"}
-    environment["DATABASE_HOST"] = str(connection.settings_dict["HOST"])
+    environment = command_environment("test_other")
     command = [sys.executable, "manage.py", "migrate", "-v0"]
     subprocess.run(command, cwd=BACKEND, env=environment, check=True)
     listener = socket.socket()

@@ -18,7 +18,7 @@ from pytest_django import Settings
 from shop.models import Product
 from webshop import cache as shared
 
-from .processes import replica
+from .serving import replica
 from .valkey import Valkey
 
 

@@ -21,7 +21,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from webshop import sign_in
 
-from .processes import replica
+from .serving import replica
 from .valkey import Valkey
 
 pytestmark = pytest.mark.django_db
