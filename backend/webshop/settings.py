@@ -322,6 +322,7 @@ if sentry_dsn := env_secret("SENTRY_DSN"):
     report_to(sentry_dsn)
 
 # Development's log is for people, production's for programs. The log of a container is its stdout and stderr.
+LOG_LEVELS = {name: {"level": "INFO"} for name in ("django", "shop", "webshop")}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -347,13 +348,13 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
-        **{name: {"level": "INFO"} for name in ("django", "shop", "webshop")},
+        **LOG_LEVELS,
         "webshop.request": {"level": "WARNING"},  # runserver writes a line of its own
     },
 }
 if not DEBUG:
     LOGGING["loggers"] = {
-        **{name: {"level": "INFO"} for name in ("django", "shop", "webshop")},
+        **LOG_LEVELS,
         "webshop.request": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
         # All but its traceback stands in the line of the request.
         "django.request": {"filters": ["failures"]},
