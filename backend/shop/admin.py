@@ -22,9 +22,9 @@ from django.utils.translation import ngettext
 from shop.admin_base import LineInline, ShopAdmin, change_link, list_link, number_of
 from shop.admin_forms import CustomerForm, OrderItemForm, OrderItemFormSet
 from shop.csv_export import csv_response
+from shop.database.fields import ZERO
 from shop.models import (
     LOW_STOCK,
-    ZERO,
     Cart,
     CartItem,
     Category,

@@ -11,4 +11,4 @@ class ShopConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the check of the standby."""
-        from . import replica  # noqa: F401
+        from shop.database import standby  # noqa: F401

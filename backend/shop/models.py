@@ -5,7 +5,7 @@ name of the cart's unique key) is in migration 0002; `tests/test_schema.py` comp
 """
 
 from decimal import Decimal
-from typing import Any, Self
+from typing import Self
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import models, transaction
@@ -13,28 +13,15 @@ from django.db.models import Count, F, Q, Sum, Value
 from django.db.models.functions import Cast, Coalesce, Concat, Lower, Now, Round
 from django.utils import timezone
 
+from shop.database.fields import ZERO, LowerCaseEmailField
+
 LOW_STOCK = 10
 """A product with fewer units than this is low on stock."""
-
-ZERO = Value(Decimal("0.00"), output_field=models.DecimalField())
 
 
 def full_name(path: str = "") -> Concat:
     """Return a customer's name in SQL, as `str(customer)` has it; `path` leads to the customer."""
     return Concat(f"{path}first_name", Value(" "), f"{path}last_name")
-
-
-class LowerCaseEmailField(models.EmailField):
-    """An e-mail address stored, and looked up, in lower case."""
-
-    def to_python(self, value: Any) -> Any:
-        """Return the value as a form hands it on, in lower case."""
-        value = super().to_python(value)
-        return value.lower() if isinstance(value, str) else value
-
-    def get_prep_value(self, value: Any) -> Any:
-        """Return the value as the database gets it, in lower case."""
-        return self.to_python(super().get_prep_value(value))
 
 
 class CustomerQuerySet(models.QuerySet["Customer"]):

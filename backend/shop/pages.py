@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from django.http import QueryDict
 
-from .statements import CHUNK
+from shop.database.statements import CHUNK
 
 PAGING = {"limit": range(1, CHUNK + 1), "offset": range(10**9), "total": range(1, 2)}
 """The parameters of a list, and what each may be."""

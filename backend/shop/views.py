@@ -2,9 +2,10 @@
 
 from django.db.models import QuerySet
 
+from shop.database.statements import JsonArray
+
 from .api import Audience, array, single
 from .models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
-from .statements import JsonArray
 
 PRODUCT_ROW = {
     "product_id": "product_id",

@@ -9,8 +9,8 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from shop import views
+from shop.database.statements import CHUNK
 from shop.models import Category, Product
-from shop.statements import CHUNK
 
 PATH = "/shop/api/products/"
 pytestmark = pytest.mark.django_db(transaction=True)

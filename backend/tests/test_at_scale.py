@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
-from shop.statements import CHUNK
+from shop.database.statements import CHUNK
 
 ORDERS = 1_000_000
 CUSTOMERS = 200_000

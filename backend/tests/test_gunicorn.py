@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from shop.database.statements import CHUNK
 from shop.models import Category, Product
-from shop.statements import CHUNK
 
 from .serving import Shop, serving
 

@@ -14,8 +14,8 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
+from shop.database.migration_state import missing_migrations
 from shop.management.commands import migrate
-from shop.migration_state import missing_migrations
 
 from . import BACKEND
 from .serving import command_environment

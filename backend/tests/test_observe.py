@@ -14,8 +14,8 @@ from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
+from shop.database.statements import CHUNK
 from shop.models import Category, Order, Product
-from shop.statements import CHUNK
 
 from .serving import Shop, developing, serving
 

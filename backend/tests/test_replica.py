@@ -162,7 +162,11 @@ class Shop:
     def said(self) -> list[str]:
         """What the log says of the standby."""
         lines = [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if "}\n" in line]
-        return [f"{line['level']} {line['message']}" for line in lines if line["logger"] == "shop.replica"]
+        return [
+            f"{line['level']} {line['message']}"
+            for line in lines
+            if line["logger"] == "shop.database.standby"
+        ]
 
     def await_line(self, line: str, *, times: int = 1, seconds: float = 15) -> None:
         eventually(lambda: self.said().count(line) == times, seconds, lambda: self.log.read_text())

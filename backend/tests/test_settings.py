@@ -285,6 +285,6 @@ def test_a_standby_is_a_second_database(checkout: Path) -> None:
     assert setting(checkout, names, **PRODUCTION) == "['default'] []"
     assert setting(checkout, names, DATABASE_REPLICA_HOST="", **PRODUCTION) == "['default'] []"
     variables = PRODUCTION | {"DATABASE_REPLICA_HOST": "other", "DATABASE_PORT": "5433"}
-    assert setting(checkout, names, **variables) == "['default', 'replica'] ['shop.replica.Router']"
+    assert setting(checkout, names, **variables) == "['default', 'replica'] ['shop.database.standby.Router']"
     names = "[settings.DATABASES['replica'][key] for key in ('HOST', 'PORT', 'USER', 'NAME')]"
     assert setting(checkout, names, **variables) == "['other', '5433', 'webshop_user', 'webshop_db']"

@@ -15,8 +15,8 @@ from django.urls import get_resolver
 
 from shop import views
 from shop.api import Endpoint
+from shop.database.statements import Statement
 from shop.models import Product
-from shop.statements import Statement
 
 PRODUCT = {"id": "product_id", "name": "name"}
 

@@ -11,7 +11,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from shop.api import METHODS, error
-from shop.migration_state import missing_migrations
+from shop.database.migration_state import missing_migrations
 from shop.models import Cart, Order, OrderStatus, Product
 
 from .observe import SEVERAL_PROCESSES

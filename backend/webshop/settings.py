@@ -283,7 +283,7 @@ if environment.get("DATABASE_REPLICA_HOST"):
         "CONN_HEALTH_CHECKS": False,
         "TEST": {"MIRROR": "default"},
     }
-    DATABASE_ROUTERS = ["shop.replica.Router"]
+    DATABASE_ROUTERS = ["shop.database.standby.Router"]
 
 # Every process keeps its own, unless there is one for all; 300 entries, the default, are few for counters.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "MAX_ENTRIES": 10_000}}

@@ -4,7 +4,7 @@ import django.db.models.deletion
 import django.db.models.functions.datetime
 import django.db.models.functions.text
 import django.utils.timezone
-import shop.models
+import shop.database.fields
 from decimal import Decimal
 from django.db import migrations, models
 
@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
                 ("customer_id", models.AutoField(primary_key=True, serialize=False)),
                 ("first_name", models.CharField(max_length=100)),
                 ("last_name", models.CharField(max_length=100)),
-                ("email", shop.models.LowerCaseEmailField(max_length=254)),
+                ("email", shop.database.fields.LowerCaseEmailField(max_length=254)),
                 (
                     "password",
                     models.CharField(

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError, connection
 
-from shop.migration_state import missing_migrations
+from shop.database.migration_state import missing_migrations
 
 PATIENCE_SECONDS = 300
 

@@ -11,7 +11,7 @@ from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg2.errors import LockNotAvailable
 
-from shop.migration_state import missing_migrations
+from shop.database.migration_state import missing_migrations
 
 LOCK = int.from_bytes(b"migrate")
 """The key of the advisory lock in the database that is migrated: 30796665482998885."""
