@@ -2,9 +2,9 @@
 
 from django.db.models import QuerySet
 
+from shop.api.reading import Audience, array, single
 from shop.database.statements import JsonArray
 
-from .api import Audience, array, single
 from .models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
 
 PRODUCT_ROW = {

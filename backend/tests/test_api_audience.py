@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from shop.api import Audience
+from shop.api.reading import Audience
 from shop.models import Cart, Order
 
 AUDIENCES = {

@@ -10,7 +10,7 @@ from django.db import connection, connections
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from shop import microcache
+from shop.api import microcache
 from shop.models import Cart, Order, Product
 
 PUBLIC = "public, max-age=5"

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
 from shop import views
-from shop.api import Endpoint
+from shop.api.reading import Endpoint
 from shop.database.statements import Statement
 from shop.models import Product
 

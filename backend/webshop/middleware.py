@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views import defaults
 
-from shop.api import RETRY_AFTER_SECONDS
+from shop.api.reading import RETRY_AFTER_SECONDS
 
 OUTAGE = "<!doctype html><title>Webshop</title><p>The database is not available. Try again in a moment."
 

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from shop.api import METHODS, error
+from shop.api.reading import METHODS, error
 from shop.database.migration_state import missing_migrations
 from shop.models import Cart, Order, OrderStatus, Product
 

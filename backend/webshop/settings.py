@@ -179,10 +179,10 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "webshop.operations.operations",
     "webshop.observe.observe",
-    "shop.api.json_api",
+    "shop.api.reading.json_api",
     "webshop.middleware.refuse_unstorable_text",
     "django.middleware.security.SecurityMiddleware",
-    "shop.api.straight_to_endpoints",
+    "shop.api.reading.straight_to_endpoints",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -213,7 +213,7 @@ CORS_ALLOWED_ORIGINS = env_origins("DJANGO_CORS_ORIGINS")
 if CORS_ALLOWED_ORIGINS:
     INSTALLED_APPS.append("corsheaders")
     # Before json_api, which refuses OPTIONS.
-    MIDDLEWARE.insert(MIDDLEWARE.index("shop.api.json_api"), "corsheaders.middleware.CorsMiddleware")
+    MIDDLEWARE.insert(MIDDLEWARE.index("shop.api.reading.json_api"), "corsheaders.middleware.CorsMiddleware")
     CORS_URLS_REGEX = "^/shop/api/"
     CORS_ALLOW_METHODS = ("GET", "HEAD")
     CORS_ALLOW_HEADERS = ("if-none-match",)

@@ -23,11 +23,10 @@ from django.http import (
 from django.urls import Resolver404, resolve
 from django.utils.cache import get_conditional_response
 
+from shop.api.microcache import remembered
+from shop.api.paging import PAGING, BadParameterError, links, read
 from shop.database.standby import read as read_rows
 from shop.database.statements import CHUNK, Statement
-
-from .microcache import remembered
-from .pages import PAGING, BadParameterError, links, read
 
 API_ROOT = "/shop/api/"
 METHODS = ("GET", "HEAD")
