@@ -21,21 +21,12 @@ from django.utils.translation import ngettext
 
 from shop.admin_base import LineInline, ShopAdmin, change_link, list_link, number_of
 from shop.admin_forms import CustomerForm, OrderItemForm, OrderItemFormSet
+from shop.carts.models import Cart, CartItem
+from shop.catalog.models import LOW_STOCK, Category, Product
 from shop.csv_export import csv_response
+from shop.customers.models import Customer
 from shop.database.fields import ZERO
-from shop.models import (
-    LOW_STOCK,
-    Cart,
-    CartItem,
-    Category,
-    Customer,
-    Order,
-    OrderItem,
-    OrderItemQuerySet,
-    OrderQuerySet,
-    OrderStatus,
-    Product,
-)
+from shop.orders.models import Order, OrderItem, OrderItemQuerySet, OrderQuerySet, OrderStatus
 
 admin.site.site_header = "Webshop"
 admin.site.site_title = "Webshop"

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from shop import views
+from shop.catalog.endpoints import products
 from shop.database.statements import CHUNK
 from shop.models import Category, Product
 
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
     """Begin and end as a fresh process does."""
-    views.products.statement.long = False
+    products.statement.long = False
     yield
-    views.products.statement.long = False
+    products.statement.long = False
 
 
 def fill(home: Category, rows: int) -> list[int]:
@@ -98,7 +98,7 @@ def test_the_first_chunk_is_sent_before_the_last_is_read(client: Client, home: C
 @pytest.mark.parametrize("received", [0, 1, 2])
 def test_who_hangs_up_leaves_nothing_open(client: Client, home: Category, received: int) -> None:
     fill(home, 3 * CHUNK)
-    response = views.products(RequestFactory().get(PATH))
+    response = products(RequestFactory().get(PATH))
     parts = iter(response)
     for _ in range(received):
         next(parts)
@@ -111,7 +111,7 @@ def test_who_hangs_up_leaves_nothing_open(client: Client, home: Category, receiv
 
 def test_head_reads_the_first_chunk_alone(client: Client, home: Category) -> None:
     fill(home, 3 * CHUNK)
-    response = views.products(RequestFactory().head(PATH))
+    response = products(RequestFactory().head(PATH))
     assert open_cursors() == 0
     assert (response.status_code, b"".join(response)) == (200, b"")
     assert response.headers["Content-Type"] == "application/json"

@@ -1,0 +1,21 @@
+"""Carts over HTTP: for whom, which row, which QuerySet."""
+
+from django.db.models import QuerySet
+
+from shop.api.reading import Audience, single
+from shop.carts.models import Cart, CartItem
+from shop.database.statements import JsonArray
+
+CART_ITEM_ROW = {
+    "product_name": "product__name",
+    "price": "product__price",
+    "quantity": "quantity",
+    "subtotal": "subtotal",
+}
+
+
+@single(Audience.STAFF, {"customer_id": "customer_id", "items": "item_rows", "total": "total"})
+def customer_cart(customer_id: int) -> QuerySet[Cart]:
+    """A customer's cart at today's prices."""
+    items = JsonArray(CartItem.objects.of_customer(customer_id), CART_ITEM_ROW)
+    return Cart.objects.filter(customer_id=customer_id).with_total().annotate(item_rows=items)

@@ -1,0 +1,88 @@
+"""Carts and their lines."""
+
+from typing import Self
+
+from django.db import models
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Coalesce, Now
+from django.utils import timezone
+
+from shop.catalog.models import Product
+from shop.customers.models import Customer
+from shop.database.fields import ZERO
+
+
+class CartQuerySet(models.QuerySet["Cart"]):
+    """Queries on carts."""
+
+    def with_items(self) -> Self:
+        """Keep the carts with an item in them."""
+        return self.filter(models.Exists(CartItem.objects.filter(cart=models.OuterRef("pk"))))
+
+    def with_total(self) -> Self:
+        """Add total: the sum of the items at today's prices."""
+        items = CartItem.objects.filter(cart=models.OuterRef("pk")).with_subtotal().values("cart")
+        total = items.annotate(total=Sum("subtotal")).values("total")
+        return self.annotate(total=Coalesce(models.Subquery(total), ZERO))
+
+
+class Cart(models.Model):
+    """A customer's one cart."""
+
+    cart_id = models.AutoField(primary_key=True)
+    customer = models.OneToOneField(
+        Customer,
+        on_delete=models.CASCADE,
+        related_name="cart",
+        error_messages={"unique": "This customer has a cart already."},
+    )
+    last_updated = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    objects = CartQuerySet.as_manager()
+
+    class Meta:
+        db_table = "cart"
+
+    def __str__(self) -> str:
+        return f"Cart of {self.customer}"
+
+
+class CartItemQuerySet(models.QuerySet["CartItem"]):
+    """Queries on cart lines."""
+
+    def with_subtotal(self) -> Self:
+        """Add subtotal: quantity times today's price."""
+        return self.annotate(subtotal=F("quantity") * F("product__price"))
+
+    def of_customer(self, customer_id: int) -> Self:
+        """Keep the lines of one customer's cart, as they were put in, with subtotal."""
+        return self.filter(cart__customer_id=customer_id).with_subtotal().order_by("cart_item_id")
+
+
+class CartItem(models.Model):
+    """A line of a cart: so many of a product, at whatever it costs today."""
+
+    cart_item_id = models.AutoField(primary_key=True)
+    cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="items")
+    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="cart_items")
+    quantity = models.IntegerField()
+
+    objects = CartItemQuerySet.as_manager()
+
+    class Meta:
+        db_table = "cart_item"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["cart", "product"],
+                name="cart_item_cart_product_unique",
+                violation_error_message="This product is in the cart already.",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=1),
+                name="cart_item_quantity_positive",
+                violation_error_message="The quantity must be at least 1.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.product}"

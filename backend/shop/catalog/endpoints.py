@@ -1,0 +1,57 @@
+"""The catalog over HTTP: for whom, which row, which QuerySet."""
+
+from django.db.models import QuerySet
+
+from shop.api.reading import Audience, array
+from shop.catalog.models import Category, Product
+
+PRODUCT_ROW = {
+    "product_id": "product_id",
+    "name": "name",
+    "price": "price",
+    "stock": "stock",
+    "category": "category__category_name",
+}
+
+
+@array(Audience.PUBLIC, PRODUCT_ROW, cached=True)
+def products() -> QuerySet[Product]:
+    """All products."""
+    return Product.objects.catalog()
+
+
+@array(
+    Audience.STAFF,
+    {
+        "product_id": "product_id",
+        "name": "name",
+        "price": "price",
+        "total_sold": "total_sold",
+        "total_revenue": "total_revenue",
+    },
+    cached=True,
+)
+def bestsellers() -> QuerySet[Product]:
+    """The ten products sold most."""
+    return Product.objects.bestsellers()
+
+
+@array(Audience.PUBLIC, PRODUCT_ROW, cached=True)
+def low_stock() -> QuerySet[Product]:
+    """The products of which fewer than ten are left."""
+    return Product.objects.low_stock()
+
+
+@array(
+    Audience.PUBLIC,
+    {
+        "category_name": "category_name",
+        "product_count": "product_count",
+        "total_stock": "total_stock",
+        "avg_price": "avg_price",
+    },
+    cached=True,
+)
+def category_stats() -> QuerySet[Category]:
+    """What each category holds."""
+    return Category.objects.with_stock_summary()

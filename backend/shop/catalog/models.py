@@ -1,0 +1,154 @@
+"""Categories and products, and what the database adds up of them."""
+
+from typing import Self
+
+from django.db import models
+from django.db.models import Q, Sum
+from django.db.models.functions import Cast, Coalesce, Round
+
+from shop.database.fields import ZERO
+
+LOW_STOCK = 10
+"""A product with fewer units than this is low on stock."""
+
+
+class CategoryQuerySet(models.QuerySet["Category"]):
+    """Queries on categories."""
+
+    def with_stock_summary(self) -> Self:
+        """Add product_count, total_stock and avg_price (two decimals), the largest category first."""
+        return self.annotate(
+            product_count=Coalesce("stock__product_count", 0),
+            total_stock=Coalesce("stock__total_stock", 0),
+            avg_price=Coalesce(Round("stock__avg_price", 2), ZERO),
+        ).order_by("-product_count", "category_name")
+
+
+class Category(models.Model):
+    """A category of products."""
+
+    category_id = models.AutoField(primary_key=True)
+    category_name = models.CharField(max_length=100)
+
+    objects = CategoryQuerySet.as_manager()
+
+    class Meta:
+        db_table = "category"
+        verbose_name_plural = "categories"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["category_name"],
+                name="category_category_name_unique",
+                violation_error_message="A category with this name exists already.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.category_name
+
+
+class CategoryStock(models.Model):
+    """The products of a category that has any, added up: a view, made by migration 0005."""
+
+    category = models.OneToOneField(
+        Category, models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="stock"
+    )
+    product_count = models.BigIntegerField()
+    total_stock = models.BigIntegerField()
+    avg_price = models.DecimalField(max_digits=30, decimal_places=2)
+
+    class Meta:
+        db_table = "category_stock"
+        managed = False
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"Stock of {self.category}"
+
+
+class ProductQuerySet(models.QuerySet["Product"]):
+    """Queries on products."""
+
+    def catalog(self) -> Self:
+        """Put all products in the order of the catalog."""
+        return self.order_by("product_id")
+
+    def low_stock(self) -> Self:
+        """Keep the products with fewer than LOW_STOCK units, the scarcest first."""
+        return self.filter(stock__lt=LOW_STOCK).order_by("stock", "product_id")
+
+    def bestsellers(self) -> Self:
+        """Add total_sold and total_revenue, and keep the ten products sold most, over all orders."""
+        # The ten best of the products whose main row says all; the others, which are few, are all looked at.
+        spare = ProductSales.objects.filter(main=False).values("product")
+        alone = ProductSales.objects.filter(main=True, quantity__gt=0).exclude(product__in=spare)
+        best = alone.filter(product__in=self.values("pk")).order_by("-quantity", "product").values("product")
+        return (
+            self.filter(pk__in=best[:10].union(spare))
+            .annotate(
+                total_sold=Cast(Sum("sales__quantity"), models.BigIntegerField()),
+                total_revenue=Sum("sales__revenue"),
+            )
+            .filter(total_sold__gt=0)
+            .order_by("-total_sold", "product_id")[:10]
+        )
+
+
+class Product(models.Model):
+    """A product of the catalog."""
+
+    product_id = models.AutoField(primary_key=True)
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True, default="", db_default="")
+    price = models.DecimalField(max_digits=10, decimal_places=2)
+    stock = models.IntegerField(default=0, db_default=0)
+    category = models.ForeignKey(Category, on_delete=models.RESTRICT, related_name="products")
+
+    objects = ProductQuerySet.as_manager()
+
+    class Meta:
+        db_table = "product"
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(price__gte=0),
+                name="product_price_not_negative",
+                violation_error_message="The price must not be negative.",
+            ),
+            models.CheckConstraint(
+                condition=Q(stock__gte=0),
+                name="product_stock_not_negative",
+                violation_error_message="The stock must not be negative.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProductSales(models.Model):
+    """Units sold of a product, and their revenue: the sum of its rows.
+
+    The triggers of migration 0004 keep them as order lines change; nobody else may write them. One row of a
+    product is its main row. Others are there only while several transactions sell it, until the next sale.
+    """
+
+    product_sales_id = models.BigAutoField(primary_key=True)
+    product = models.ForeignKey(
+        Product, on_delete=models.DO_NOTHING, db_constraint=False, related_name="sales"
+    )
+    main = models.BooleanField()
+    quantity = models.BigIntegerField()
+    revenue = models.DecimalField(max_digits=30, decimal_places=2)
+
+    class Meta:
+        db_table = "product_sales"
+        default_permissions = ()
+        indexes = (models.Index(fields=["main", "-quantity", "product"], name="product_sales_best"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["product"], condition=Q(main=True), name="product_sales_main_unique"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Sales of {self.product}"

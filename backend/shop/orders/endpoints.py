@@ -1,0 +1,41 @@
+"""Orders over HTTP: for whom, which row, which QuerySet."""
+
+from django.db.models import QuerySet
+
+from shop.api.reading import Audience, array
+from shop.customers.models import Customer
+from shop.orders.models import Order, OrderItem
+
+
+@array(
+    Audience.STAFF,
+    {
+        "order_id": "order_id",
+        "order_date": "order_date",
+        "status": "status",
+        "total_amount": "total_amount",
+        "customer_email": "customer__email",
+    },
+    parent=(Customer, "orders"),
+)
+def customer_orders(customer_id: int) -> QuerySet[Order]:
+    """A customer's orders, the newest first."""
+    return Order.objects.of_customer(customer_id)
+
+
+@array(
+    Audience.STAFF,
+    {
+        "order_id": "order_id",
+        "order_date": "order__order_date",
+        "customer_name": "customer_name",
+        "product_name": "product__name",
+        "quantity": "quantity",
+        "price_per_unit": "price_per_unit",
+        "subtotal": "subtotal",
+    },
+    parent=(Order, "items"),
+)
+def order_details(order_id: int) -> QuerySet[OrderItem]:
+    """An order's lines."""
+    return OrderItem.objects.of_order(order_id)

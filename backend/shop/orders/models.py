@@ -1,0 +1,153 @@
+"""Orders and their lines."""
+
+from decimal import Decimal
+from typing import Self
+
+from django.db import models, transaction
+from django.db.models import Count, F, Q, Sum
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from shop.catalog.models import Product
+from shop.customers.models import Customer, full_name
+from shop.database.fields import ZERO
+
+
+class OrderStatus(models.TextChoices):
+    """The status values of the specification."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    SHIPPED = "shipped"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+OPEN_STATUSES = (OrderStatus.PENDING, OrderStatus.PROCESSING, OrderStatus.SHIPPED)
+"""The statuses an order can leave, in the order it goes through them."""
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    """Queries on orders."""
+
+    def of_customer(self, customer_id: int) -> Self:
+        """Keep one customer's orders, the newest first."""
+        return self.filter(customer_id=customer_id).order_by("-order_date", "-order_id")
+
+    def by_status(self) -> models.QuerySet["Order", tuple[str, int, Decimal]]:
+        """Return the number and the total amount of the orders in each status that any has."""
+        sums = {"orders": Count("pk"), "revenue": Sum("total_amount")}
+        return self.order_by().values("status").annotate(**sums).values_list("status", *sums)
+
+    def move_to(self, status: OrderStatus) -> int:
+        """Move the open orders that are not as far yet to this status, and return their number.
+
+        Completed and cancelled orders stay as they are.
+        """
+        before = OPEN_STATUSES[: OPEN_STATUSES.index(status)] if status in OPEN_STATUSES else OPEN_STATUSES
+        return self.filter(status__in=before).update(status=status)
+
+    @transaction.atomic
+    def update_totals(self) -> None:
+        """Store the sum of its lines as each order's total_amount."""
+        # Whoever waits for an order sees the lines of whom it waited for only in its next statement.
+        orders = list(self.order_by("pk").select_for_update().values_list("pk", flat=True))
+        lines = (
+            OrderItem.objects.filter(order=models.OuterRef("pk")).with_subtotal().order_by().values("order")
+        )
+        total = lines.annotate(total=Sum("subtotal")).values("total")
+        Order.objects.filter(pk__in=orders).update(total_amount=Coalesce(models.Subquery(total), ZERO))
+
+
+class Order(models.Model):
+    """A customer's order; total_amount is the sum of its lines."""
+
+    order_id = models.AutoField(primary_key=True)
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="orders", db_index=False)
+    order_date = models.DateField(
+        default=timezone.localdate,
+        db_default=models.Func(template="CURRENT_DATE", output_field=models.DateField()),
+    )
+    status = models.CharField(
+        max_length=20, choices=OrderStatus, default=OrderStatus.PENDING, db_default=OrderStatus.PENDING.value
+    )
+    total_amount = models.DecimalField(
+        max_digits=10, decimal_places=2, default=Decimal("0.00"), db_default=Decimal("0.00")
+    )
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        db_table = "order"
+        indexes = (
+            # With the amounts, so that with_spending() need not read the orders themselves.
+            models.Index(fields=["customer"], include=["total_amount"], name="order_customer_id"),
+            models.Index(fields=["order_date"], name="order_order_date"),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status__in=OrderStatus.values),
+                name="order_status_known",
+                violation_error_message="The status must be one of the five.",
+            ),
+            models.CheckConstraint(
+                condition=Q(total_amount__gte=0),
+                name="order_total_amount_not_negative",
+                violation_error_message="The total amount must not be negative.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Order {self.order_id}"
+
+    def update_total(self) -> None:
+        """Store the sum of the lines as total_amount."""
+        Order.objects.filter(pk=self.pk).update_totals()
+        self.refresh_from_db(fields=["total_amount"])
+
+
+class OrderItemQuerySet(models.QuerySet["OrderItem"]):
+    """Queries on order lines."""
+
+    def with_subtotal(self) -> Self:
+        """Add subtotal: quantity times price_per_unit."""
+        return self.annotate(subtotal=F("quantity") * F("price_per_unit"))
+
+    def of_order(self, order_id: int) -> Self:
+        """Keep one order's lines, as they were entered, with subtotal and customer_name."""
+        return (
+            self.filter(order_id=order_id)
+            .with_subtotal()
+            .annotate(customer_name=full_name("order__customer__"))
+            .order_by("order_item_id")
+        )
+
+
+class OrderItem(models.Model):
+    """A line of an order: so many of a product, at the price of that day."""
+
+    order_item_id = models.AutoField(primary_key=True)
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="items")
+    product = models.ForeignKey(Product, on_delete=models.RESTRICT, related_name="order_items")
+    quantity = models.IntegerField()
+    price_per_unit = models.DecimalField(max_digits=10, decimal_places=2)
+
+    objects = OrderItemQuerySet.as_manager()
+
+    class Meta:
+        db_table = "order_item"
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(quantity__gte=1),
+                name="order_item_quantity_positive",
+                violation_error_message="The quantity must be at least 1.",
+            ),
+            models.CheckConstraint(
+                condition=Q(price_per_unit__gte=0),
+                name="order_item_price_per_unit_not_negative",
+                violation_error_message="The price must not be negative.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.product}"
