@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from shop.csv_export import ROWS_AT_ONCE
+from shop.admin.csv_export import ROWS_AT_ONCE
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
 
 

@@ -1,0 +1,10 @@
+"""The admin: all that shop staff need to see, find, change and export, a module for each subject."""
+
+from django.contrib import admin
+
+from shop.admin import carts, catalog, customers, orders  # noqa: F401 (they register)
+
+admin.site.site_header = "Webshop"
+admin.site.site_title = "Webshop"
+admin.site.index_title = "Administration"
+admin.site.site_url = None  # the shop has no page of its own to view

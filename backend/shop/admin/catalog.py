@@ -1,0 +1,85 @@
+"""Categories and products in the admin."""
+
+# ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.safestring import SafeString
+
+from shop.admin.base import ShopAdmin, list_link, number_of
+from shop.admin.csv_export import csv_response
+from shop.carts.models import CartItem
+from shop.catalog.models import LOW_STOCK, Category, Product
+
+
+@admin.register(Category)
+class CategoryAdmin(ShopAdmin):
+    """Categories, each with a link to its products."""
+
+    list_display = ("category_name", "its_products")
+    search_fields = ("category_name",)
+    ordering = ("category_name", "category_id")
+    restriction = ("products", "has %d product", "has %d products")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Add number_of_products."""
+        categories: QuerySet = (
+            super().get_queryset(request).annotate(number_of_products=number_of(Product, "category"))
+        )
+        return categories
+
+    @admin.display(description="products", ordering="number_of_products")
+    def its_products(self, category: Any) -> SafeString:
+        """Link to the category's products."""
+        return list_link(Product, "category", category, category.number_of_products)
+
+
+class StockFilter(admin.SimpleListFilter):
+    """Keeps the products that are sold out, low on stock, or neither."""
+
+    title = "stock"
+    parameter_name = "stock"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        """Return the choices."""
+        return [
+            ("sold_out", "Sold out"),
+            ("low", f"Low (1 to {LOW_STOCK - 1})"),
+            ("fine", f"Fine ({LOW_STOCK} or more)"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Keep the products of the choice; a value that is no choice keeps them all."""
+        conditions = {
+            "sold_out": Q(stock=0),
+            "low": Q(stock__range=(1, LOW_STOCK - 1)),
+            "fine": Q(stock__gte=LOW_STOCK),
+        }
+        return queryset.filter(conditions.get(self.value() or "", Q()))
+
+
+@admin.register(Product)
+class ProductAdmin(ShopAdmin):
+    """The products of the catalog."""
+
+    fields = ("name", "category", "price", "stock", "description")
+    list_display = ("product_id", "name", "category", "price", "stock")
+    list_display_links = ("product_id", "name")
+    list_filter = (StockFilter,)
+    link_lookups = ("stock", "category__exact")
+    list_select_related = ("category",)
+    search_fields = ("name", "category__category_name")
+    autocomplete_fields = ("category",)
+    ordering = ("product_id",)
+    actions = ("export",)
+    cascade = {CartItem: "product"}
+    restriction = ("order_items", "part of %d order line", "part of %d order lines")
+
+    @admin.action(permissions=["view"], description="Export selected %(verbose_name_plural)s as CSV")
+    def export(self, request: HttpRequest, queryset: QuerySet) -> StreamingHttpResponse:
+        """Answer with the selected products as a CSV file."""
+        columns = {name: name for name in ("product_id", "name", "description", "price", "stock")}
+        return csv_response("products", queryset, {**columns, "category": "category__category_name"})

@@ -1,0 +1,57 @@
+"""Customers in the admin."""
+
+
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from shop.admin.base import ShopAdmin, list_link, number_of
+from shop.admin.forms import CustomerForm
+from shop.carts.models import Cart, CartItem
+from shop.customers.models import Customer
+from shop.orders.models import Order, OrderItem
+
+
+@admin.register(Customer)
+class CustomerAdmin(ShopAdmin):
+    """Customers, each with a link to their orders."""
+
+    form = CustomerForm
+    fields = ("first_name", "last_name", "email", "strasse", "plz", "ort", "new_password")
+    list_display = ("customer_id", "first_name", "last_name", "email", "plz", "ort", "their_orders")
+    list_display_links = ("customer_id", "first_name", "last_name")
+    search_fields = ("first_name", "last_name", "email", "plz", "ort")
+    ordering = ("last_name", "first_name", "customer_id")
+    cascade = {
+        Order: "customer",
+        OrderItem: "order__customer",
+        Cart: "customer",
+        CartItem: "cart__customer",
+    }
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Add number_of_orders."""
+        customers: QuerySet = (
+            super().get_queryset(request).annotate(number_of_orders=number_of(Order, "customer"))
+        )
+        return customers
+
+    @admin.display(description="orders", ordering="number_of_orders")
+    def their_orders(self, customer: Any) -> SafeString:
+        """Link to the customer's orders."""
+        return list_link(Order, "customer", customer, customer.number_of_orders)
+
+    def changed_columns(self, form: forms.ModelForm) -> list[str]:
+        """Return the columns to write; a new password is stored as a hash, in a column of another name."""
+        return ["password" if name == "new_password" else name for name in form.changed_data]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
+        """Store the hash of the new password, if there is one."""
+        if password := form.cleaned_data["new_password"]:
+            obj.set_password(password)
+        super().save_model(request, obj, form, change)

@@ -1,0 +1,143 @@
+"""Orders in the admin."""
+
+# ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
+
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import ngettext
+
+from shop.admin.base import LineInline, ShopAdmin, change_link
+from shop.admin.csv_export import csv_response
+from shop.admin.forms import OrderItemForm, OrderItemFormSet
+from shop.orders.models import Order, OrderItem, OrderItemQuerySet, OrderQuerySet, OrderStatus
+
+
+class OrderItemInline(LineInline):
+    """The lines of an order."""
+
+    model = OrderItem
+    form = OrderItemForm
+    formset = OrderItemFormSet
+    fields = ("product", "quantity", "price_per_unit", "subtotal")
+    readonly_fields = ("subtotal",)
+
+
+@admin.register(Order)
+class OrderAdmin(ShopAdmin):
+    """Orders with their lines, whose sum is the total."""
+
+    fields = ("customer", "order_date", "status", "total_amount")
+    readonly_fields = ("total_amount",)
+    inlines = (OrderItemInline,)
+    list_display = ("order_id", "order_date", "customer", "status", "total_amount", "customer__email")
+    list_filter = ("status",)
+    link_lookups = ("status__exact", "customer__exact")
+    list_select_related = ("customer",)
+    search_fields = ("customer__first_name", "customer__last_name", "customer__email")
+    search_help_text = "The number of an order, or the name or e-mail address of a customer"
+    number_field = "order_id"
+    date_hierarchy = "order_date"
+    autocomplete_fields = ("customer",)
+    ordering = ("-order_date", "-order_id")
+    actions = ("process", "ship", "complete", "cancel", "export")
+    cascade = {OrderItem: "order"}
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the lines, then the total they make."""
+        super().save_related(request, form, formsets, change)
+        form.instance.update_total()
+
+    @admin.action(permissions=["change"], description="Process selected %(verbose_name_plural)s")
+    def process(self, request: HttpRequest, queryset: OrderQuerySet) -> None:
+        """Move the selected orders to processing."""
+        self.move(request, queryset, OrderStatus.PROCESSING)
+
+    @admin.action(permissions=["change"], description="Ship selected %(verbose_name_plural)s")
+    def ship(self, request: HttpRequest, queryset: OrderQuerySet) -> None:
+        """Move the selected orders to shipped."""
+        self.move(request, queryset, OrderStatus.SHIPPED)
+
+    @admin.action(permissions=["change"], description="Complete selected %(verbose_name_plural)s")
+    def complete(self, request: HttpRequest, queryset: OrderQuerySet) -> None:
+        """Move the selected orders to completed."""
+        self.move(request, queryset, OrderStatus.COMPLETED)
+
+    @admin.action(permissions=["change"], description="Cancel selected %(verbose_name_plural)s")
+    def cancel(self, request: HttpRequest, queryset: OrderQuerySet) -> None:
+        """Move the selected orders to cancelled."""
+        self.move(request, queryset, OrderStatus.CANCELLED)
+
+    def move(self, request: HttpRequest, queryset: OrderQuerySet, status: OrderStatus) -> None:
+        """Move the orders to this status, and say how many moved and how many stayed."""
+        selected = queryset.count()
+        moved = queryset.move_to(status)
+        if moved:
+            text = ngettext("%d order is %s now.", "%d orders are %s now.", moved)
+            self.message_user(request, text % (moved, status), messages.SUCCESS)
+        stayed = selected - moved
+        if stayed > 0:
+            text = ngettext(
+                "%d order stayed as it was: it is as far already, or closed.",
+                "%d orders stayed as they were: they are as far already, or closed.",
+                stayed,
+            )
+            self.message_user(request, text % stayed, messages.WARNING)
+
+    @admin.action(permissions=["view"], description="Export selected %(verbose_name_plural)s as CSV")
+    def export(self, request: HttpRequest, queryset: QuerySet) -> StreamingHttpResponse:
+        """Answer with the selected orders as a CSV file."""
+        columns = {name: name for name in ("order_id", "order_date", "status", "total_amount", "customer_id")}
+        of_customer = {name: f"customer__{name}" for name in ("first_name", "last_name", "email")}
+        return csv_response("orders", queryset, columns | of_customer)
+
+
+@admin.register(OrderItem)
+class OrderItemAdmin(ShopAdmin):
+    """The lines of all orders, to look at and delete; they are added and changed in their order."""
+
+    fields = ("order", "product", "quantity", "price_per_unit")
+    list_display = ("order_item_id", "its_order", "product", "quantity", "price_per_unit", "subtotal")
+    search_fields = ("product__name",)
+    search_help_text = "The number of an order, or the name of a product"
+    number_field = "order_id"
+    ordering = ("-order_item_id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Add subtotal, and fetch what a line shows of its order and product."""
+        lines: OrderItemQuerySet = super().get_queryset(request)  # type: ignore[assignment]
+        return lines.with_subtotal().select_related("order", "product")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Lines are added in their order."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Lines are changed in their order."""
+        return False
+
+    @admin.display(description="order", ordering="order")
+    def its_order(self, line: Any) -> SafeString:
+        """Link to the order, where the line can be changed."""
+        return change_link(line.order)
+
+    @admin.display(ordering="subtotal")
+    def subtotal(self, line: Any) -> Decimal:
+        """Return the quantity times the price."""
+        return Decimal(line.subtotal)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Delete the line, and compute its order's total anew."""
+        self.delete_queryset(request, OrderItem.objects.filter(pk=obj.pk))
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
+        """Delete the lines, and compute the totals of their orders anew."""
+        orders = list(queryset.values_list("order_id", flat=True))
+        super().delete_queryset(request, queryset)
+        Order.objects.filter(pk__in=orders).update_totals()
