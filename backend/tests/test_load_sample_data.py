@@ -14,7 +14,7 @@ from django.db.models import F, Sum
 from django.test import Client
 
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
-from shop.sample_data import PASSWORD
+from shop.sample.data import PASSWORD
 
 HELD = "The shop holds data: nothing added (--force adds the sample beside it).\n"
 

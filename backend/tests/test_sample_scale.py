@@ -176,7 +176,7 @@ def test_force_is_refused() -> None:
 @pytest.mark.django_db
 def test_without_tqdm_it_says_so_and_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    monkeypatch.delitem(sys.modules, "shop.sample_scale", raising=False)
+    monkeypatch.delitem(sys.modules, "shop.sample.scale", raising=False)
     with pytest.raises(CommandError, match=r"^--scale needs tqdm: install the dev dependencies$"):
         load(scale=2000)
     assert not any(counts())

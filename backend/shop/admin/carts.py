@@ -1,7 +1,5 @@
 """Carts in the admin."""
 
-
-
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any

@@ -1,7 +1,5 @@
 """Customers in the admin."""
 
-
-
 from typing import Any
 
 from django import forms

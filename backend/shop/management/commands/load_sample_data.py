@@ -41,7 +41,7 @@ class Command(BaseCommand):
         if not force and (Category.objects.exists() or Customer.objects.exists()):
             self.stdout.write("The shop holds data: nothing added (--force adds the sample beside it).")
             return
-        from shop.sample_data import sample_shop  # where Faker may be missing, in production, it says so
+        from shop.sample.data import sample_shop  # where Faker may be missing, in production, it says so
 
         shop = sample_shop()
         known = Customer.objects.filter(email__in=[customer.email for customer in shop.customers]).count()
@@ -66,7 +66,7 @@ class Command(BaseCommand):
         CartItem.objects.bulk_create(shop.cart_items)
         sizes = len(shop.products), len(shop.customers), len(shop.orders), len(shop.carts)
         if scale is not None:
-            from shop.sample_scale import grow  # where tqdm may be missing, it says so
+            from shop.sample.scale import grow  # where tqdm may be missing, it says so
 
             sizes = grow(shop, scale)
             reset_sequences()

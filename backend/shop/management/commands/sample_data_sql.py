@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def handle(self, **_: Any) -> None:
         """Print one transaction with an INSERT per table, parents first."""
-        from shop.sample_data import sample_shop  # where Faker may be missing, in production, it says so
+        from shop.sample.data import sample_shop  # where Faker may be missing, in production, it says so
 
         self.stdout.write(HEADER)
         self.stdout.write("BEGIN;\n")

@@ -16,7 +16,7 @@ from random import Random
 from django.core.management.base import CommandError
 from django.db import connection
 
-from .sample_data import (
+from shop.sample.data import (
     ADJECTIVES,
     CATEGORIES,
     MATERIALS,

@@ -12,7 +12,7 @@ from django.contrib.auth.hashers import make_password
 from django.core.management.base import CommandError
 from django.utils.text import slugify
 
-from .models import Cart, CartItem, Category, Customer, Order, OrderItem, OrderStatus, Product
+from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, OrderStatus, Product
 
 try:
     from faker import Faker
