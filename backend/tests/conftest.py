@@ -15,11 +15,10 @@ from django.db import connection, connections
 from pytest_django import Settings
 
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
+from tests.support.browser import browser, find, save  # noqa: F401 (fixtures)
+from tests.support.valkey import Valkey
 from webshop.cache import clients
 from webshop.postgres import PORT, USER, postgres
-
-from .browser import browser, find, save  # noqa: F401 (fixtures)
-from .valkey import Valkey
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

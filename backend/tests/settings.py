@@ -24,4 +24,4 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 
-TEST_RUNNER = "tests.runner.PytestRunner"
+TEST_RUNNER = "tests.support.runner.PytestRunner"

@@ -11,9 +11,8 @@ from django.core.management import call_command, get_commands
 from django.test import Client
 
 from shop.urls import urlpatterns
-
-from . import ROOT
-from .api_examples import CURL, examples, fold, parse
+from tests import ROOT
+from tests.support.api_examples import CURL, examples, fold, parse
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

@@ -15,8 +15,7 @@ from django.db.models import Avg, BigAutoField, Count, F, Q, QuerySet, Sum
 from django.test import Client
 
 from shop.models import Category, Customer, Order, Product
-
-from . import ROOT
+from tests import ROOT
 
 TABLES = sorted(model._meta.db_table for model in apps.get_app_config("shop").get_models())
 

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import psycopg2
 
-from .. import BACKEND, ROOT
+from tests import BACKEND, ROOT
 
 DEPLOYMENT_MD = ROOT / "docs" / "DEPLOYMENT.md"
 PATIENCE = 180

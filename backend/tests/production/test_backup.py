@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from .. import BACKEND
+from tests import BACKEND
+
 from .stack import Compose, inspect, run, wait_until
 
 pytestmark = pytest.mark.docker

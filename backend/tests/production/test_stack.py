@@ -14,7 +14,8 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.remote.webelement import WebElement
 
-from ..api_examples import examples, fold, parse
+from tests.support.api_examples import examples, fold, parse
+
 from .stack import Compose, inspect, run, wait_until
 
 pytestmark = pytest.mark.docker

@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from .serving import serving
+from tests.support.serving import serving
 
 SECRET = "987654321"
 

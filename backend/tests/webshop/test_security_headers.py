@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from .serving import Answer, serving
+from tests.support.serving import Answer, serving
 
 # In the order of the alphabet: the server's own is another one in each process.
 POLICY = (

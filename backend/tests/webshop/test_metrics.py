@@ -13,8 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
 from shop.models import Cart, Customer, Order, Product
-
-from .serving import Shop, serving
+from tests.support.serving import Shop, serving
 
 PRODUCTS, ORDER = "shop/api/products/", "shop/api/order/<int:order_id>/"
 

@@ -19,10 +19,9 @@ from django.db import connections
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from tests.support.serving import replica
+from tests.support.valkey import Valkey
 from webshop import sign_in
-
-from .serving import replica
-from .valkey import Valkey
 
 pytestmark = pytest.mark.django_db
 

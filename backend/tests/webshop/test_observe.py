@@ -16,8 +16,7 @@ from pytest_django import Settings
 
 from shop.database.statements import CHUNK
 from shop.models import Category, Order, Product
-
-from .serving import Shop, developing, serving
+from tests.support.serving import Shop, developing, serving
 
 
 @pytest.fixture

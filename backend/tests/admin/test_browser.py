@@ -15,9 +15,8 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from shop.models import Customer, Order, Product
-
-from .browser import WAIT_SECONDS, stopped_by_policy
-from .serving import developing
+from tests.support.browser import WAIT_SECONDS, stopped_by_policy
+from tests.support.serving import developing
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from . import BACKEND
+from tests import BACKEND
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
 

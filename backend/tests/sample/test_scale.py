@@ -22,9 +22,8 @@ from django.db.models import Count, F, Max, Min, Model, Sum
 from django.test import Client
 
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product, ProductSales
-
-from . import BACKEND
-from .serving import command_environment
+from tests import BACKEND
+from tests.support.serving import command_environment
 
 LOADED_2000 = "Loaded 22 categories, 120 products, 400 customers, 2000 orders, 200 carts.\n"
 MODELS: list[type[Model]] = [Category, Product, Customer, Order, OrderItem, Cart, CartItem]

@@ -13,8 +13,7 @@ import pytest
 
 from shop.database.statements import CHUNK
 from shop.models import Category, Product
-
-from .serving import Shop, serving
+from tests.support.serving import Shop, serving
 
 PATH = "/shop/api/products/"
 

@@ -23,10 +23,9 @@ from typing import Any
 import psycopg2
 import pytest
 
+from tests import BACKEND
+from tests.webshop.test_outage import UNAVAILABLE
 from webshop.postgres import DATABASE, SERVER_USER, USER, Server, postgres
-
-from . import BACKEND
-from .test_outage import UNAVAILABLE
 
 
 @dataclass

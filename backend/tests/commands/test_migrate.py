@@ -16,9 +16,8 @@ from django.db.migrations.loader import MigrationLoader
 
 from shop.database.migration_state import missing_migrations
 from shop.management.commands import migrate
-
-from . import BACKEND
-from .serving import command_environment
+from tests import BACKEND
+from tests.support.serving import command_environment
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from . import BACKEND
+from tests import BACKEND
 
 PRODUCTION = {
     "DJANGO_SECRET_KEY": "k9$2mzq!0v#r7w@x4c8b1n5t3y6u-e+a_s(d)f=g%hjlp-q1w2e3r4",

@@ -18,10 +18,9 @@ from django.test import Client
 from psycopg2.errors import ForeignKeyViolation, SerializationFailure
 
 from shop.models import Category, Customer, Order, OrderItem, Product, ProductSales
+from tests import ROOT
+from tests.test_sql_files import rows_of
 from webshop.postgres import DATABASE, PORT, USER, postgres
-
-from . import ROOT
-from .test_sql_files import rows_of
 
 # The totals that differ from a fresh sum, in one statement and so in one snapshot.
 WRONG = """

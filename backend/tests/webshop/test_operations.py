@@ -15,10 +15,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from tests.support.serving import Shop, environment, serving
 from webshop import operations
 from webshop.postgres import DATABASE, PORT, USER, postgres
-
-from .serving import Shop, environment, serving
 
 OK = (200, b'{"status": "ok"}')
 

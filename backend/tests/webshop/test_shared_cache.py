@@ -16,10 +16,9 @@ from django.core.cache import cache
 from pytest_django import Settings
 
 from shop.models import Product
+from tests.support.serving import replica
+from tests.support.valkey import Valkey
 from webshop import cache as shared
-
-from .serving import replica
-from .valkey import Valkey
 
 
 def operations() -> list[object]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from .serving import Shop, serving
+from tests.support.serving import Shop, serving
 
 ORIGIN, PATH = "https://www.shop.example", "/shop/api/products/"
 EXPOSED = "ETag, Link, X-Total-Count, Age, Retry-After, X-Request-ID"

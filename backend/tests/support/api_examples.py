@@ -1,6 +1,6 @@
 """The examples of docs/API.md, and the check that a shop with the sample data answers them.
 
-`python -m tests.api_examples http://localhost:8000` asks a running shop.
+`python -m tests.support.api_examples http://localhost:8000` asks a running shop.
 """
 
 import json
@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from . import ROOT
+from tests import ROOT
 
 API_MD = ROOT / "docs" / "API.md"
 CURL = r"curl -s '?http://localhost:8000([^\s']+)'?"
