@@ -11,9 +11,9 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views import defaults
 
-from shop.api.reading import RETRY_AFTER_SECONDS
+from shop.api.errors import DATABASE_AWAY, RETRY_AFTER_SECONDS
 
-OUTAGE = "<!doctype html><title>Webshop</title><p>The database is not available. Try again in a moment."
+OUTAGE = f"<!doctype html><title>Webshop</title><p>{DATABASE_AWAY}. Try again in a moment."
 
 
 def refuse_unstorable_text(

@@ -1,7 +1,6 @@
 """What operators ask a process: is it alive, is it ready to serve, what has it done, how is the shop."""
 
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
 
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -10,7 +9,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from shop.api.reading import METHODS, error
+from shop.api.errors import method_not_allowed, unavailable
+from shop.api.reading import METHODS
 from shop.database.migration_state import missing_migrations
 from shop.models import Cart, Order, OrderStatus, Product
 
@@ -31,7 +31,7 @@ def operations(
         if not answer:
             return get_response(request)
         if request.method not in METHODS:
-            return error(HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed", {"Allow": ", ".join(METHODS)})
+            return method_not_allowed(METHODS)
         response = answer()
         response["Cache-Control"] = "no-store"
         return response
@@ -49,9 +49,9 @@ def readyz() -> HttpResponse:
     try:
         missing = still_missing()
     except Error:
-        return error(HTTPStatus.SERVICE_UNAVAILABLE, "The database is not available")
+        return unavailable()
     if missing:
-        return error(HTTPStatus.SERVICE_UNAVAILABLE, f"Migrations are missing: {', '.join(missing)}")
+        return unavailable(f"Migrations are missing: {', '.join(missing)}")
     return JsonResponse({"status": "ok"})
 
 

@@ -23,6 +23,7 @@ from django.http import (
 from django.urls import Resolver404, resolve
 from django.utils.cache import get_conditional_response
 
+from shop.api.errors import error, method_not_allowed, unavailable
 from shop.api.microcache import remembered
 from shop.api.paging import PAGING, BadParameterError, links, read
 from shop.database.standby import read as read_rows
@@ -30,7 +31,6 @@ from shop.database.statements import CHUNK, Statement
 
 API_ROOT = "/shop/api/"
 METHODS = ("GET", "HEAD")
-RETRY_AFTER_SECONDS = 5
 PUBLIC_SECONDS = 5
 """So long browsers and proxies may keep what is for everybody."""
 
@@ -47,14 +47,6 @@ class Audience(Enum):
 
     PUBLIC = "public"
     STAFF = "private"
-
-
-def error(status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None) -> JsonResponse:
-    """Return an error in the one shape the API has: {"error": message}."""
-    response = JsonResponse({"error": message}, status=status, headers=headers)
-    response["Content-Length"] = str(len(response.content))
-    response["Cache-Control"] = "no-store"
-    return response
 
 
 def may_call(request: HttpRequest, audience: Audience) -> bool:
@@ -95,11 +87,7 @@ class Endpoint:
         except Http404 as missing:
             return error(HTTPStatus.NOT_FOUND, str(missing))
         except (OperationalError, InterfaceError):
-            return error(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "The database is not available",
-                {"Retry-After": str(RETRY_AFTER_SECONDS)},
-            )
+            return unavailable()
 
     def answer(self, request: HttpRequest, asked: Mapping[str, int], *ids: int) -> HttpResponseBase:
         """Answer a request for these parameters and ids; raise Http404 with the message to send."""
@@ -257,7 +245,7 @@ def json_api(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callabl
         if not request.path_info.startswith(API_ROOT):
             return get_response(request)
         if request.method not in METHODS:
-            return error(HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed", {"Allow": ", ".join(METHODS)})
+            return method_not_allowed(METHODS)
         response = get_response(request)
         status = HTTPStatus(response.status_code)
         if status.is_success or status.is_redirection or isinstance(response, JsonResponse):

@@ -1,0 +1,27 @@
+"""Errors as the API tells them: JSON in one shape, {"error": message}."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+
+from django.http import JsonResponse
+
+RETRY_AFTER_SECONDS = 5
+DATABASE_AWAY = "The database is not available"
+
+
+def error(status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None) -> JsonResponse:
+    """Return an error that nobody may keep."""
+    response = JsonResponse({"error": message}, status=status, headers=headers)
+    response["Content-Length"] = str(len(response.content))
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def method_not_allowed(allowed: Iterable[str]) -> JsonResponse:
+    """Return the 405 that names the methods that are allowed."""
+    return error(HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed", {"Allow": ", ".join(allowed)})
+
+
+def unavailable(message: str = DATABASE_AWAY) -> JsonResponse:
+    """Return the 503 for what passes by itself; it says when to try again."""
+    return error(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": str(RETRY_AFTER_SECONDS)})
