@@ -1,7 +1,8 @@
-"""The URLs under /shop/api/."""
+"""Every path and method under /shop/api/: the table of contents."""
 
-from django.urls import path
+from django.urls import URLPattern
 
+from shop.api.routing import Index, route
 from shop.carts.endpoints import customer_cart
 from shop.catalog.endpoints import bestsellers, category_stats, low_stock, products
 from shop.customers.endpoints import customer_stats
@@ -9,13 +10,14 @@ from shop.orders.endpoints import customer_orders, order_details
 
 app_name = "shop"
 
-urlpatterns = [
-    path("products/", products, name="products"),
-    path("customer/<int:customer_id>/orders/", customer_orders, name="customer-orders"),
-    path("order/<int:order_id>/", order_details, name="order-details"),
-    path("customer/<int:customer_id>/cart/", customer_cart, name="customer-cart"),
-    path("bestsellers/", bestsellers, name="bestsellers"),
-    path("low-stock/", low_stock, name="low-stock"),
-    path("customer-stats/", customer_stats, name="customer-stats"),
-    path("category-stats/", category_stats, name="category-stats"),
+urlpatterns: list[URLPattern] = [
+    route("", "index", GET=Index(lambda: urlpatterns)),
+    route("products/", "products", GET=products),
+    route("customer/<int:customer_id>/orders/", "customer-orders", GET=customer_orders),
+    route("order/<int:order_id>/", "order-details", GET=order_details),
+    route("customer/<int:customer_id>/cart/", "customer-cart", GET=customer_cart),
+    route("bestsellers/", "bestsellers", GET=bestsellers),
+    route("low-stock/", "low-stock", GET=low_stock),
+    route("customer-stats/", "customer-stats", GET=customer_stats),
+    route("category-stats/", "category-stats", GET=category_stats),
 ]

@@ -10,7 +10,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from shop.api.errors import method_not_allowed, unavailable
-from shop.api.reading import METHODS
+from shop.api.routing import READING
 from shop.database.migration_state import missing_migrations
 from shop.models import Cart, Order, OrderStatus, Product
 
@@ -30,8 +30,8 @@ def operations(
         answer = ANSWERS.get(request.path_info)
         if not answer:
             return get_response(request)
-        if request.method not in METHODS:
-            return method_not_allowed(METHODS)
+        if request.method not in READING:
+            return method_not_allowed(READING)
         response = answer()
         response["Cache-Control"] = "no-store"
         return response

@@ -179,10 +179,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "webshop.operations.operations",
     "webshop.observe.observe",
-    "shop.api.reading.json_api",
-    "webshop.middleware.refuse_unstorable_text",
     "django.middleware.security.SecurityMiddleware",
-    "shop.api.reading.straight_to_endpoints",
+    "shop.api.routing.json_api",
+    "webshop.middleware.refuse_unstorable_text",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -213,7 +212,7 @@ CORS_ALLOWED_ORIGINS = env_origins("DJANGO_CORS_ORIGINS")
 if CORS_ALLOWED_ORIGINS:
     INSTALLED_APPS.append("corsheaders")
     # Before json_api, which refuses OPTIONS.
-    MIDDLEWARE.insert(MIDDLEWARE.index("shop.api.reading.json_api"), "corsheaders.middleware.CorsMiddleware")
+    MIDDLEWARE.insert(MIDDLEWARE.index("shop.api.routing.json_api"), "corsheaders.middleware.CorsMiddleware")
     CORS_URLS_REGEX = "^/shop/api/"
     CORS_ALLOW_METHODS = ("GET", "HEAD")
     CORS_ALLOW_HEADERS = ("if-none-match",)

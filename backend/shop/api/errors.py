@@ -1,7 +1,8 @@
-"""Errors as the API tells them: JSON in one shape, {"error": message}."""
+"""Errors as the API tells them: JSON in one shape, {"error": one sentence}."""
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from typing import Any
 
 from django.http import JsonResponse
 
@@ -9,9 +10,27 @@ RETRY_AFTER_SECONDS = 5
 DATABASE_AWAY = "The database is not available"
 
 
-def error(status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None) -> JsonResponse:
+class ApiError(Exception):
+    """Why a request is not answered as it wishes; raised by an endpoint, sent by the middleware.
+
+    `members` stand beside the sentence, such as `fields` or `code`.
+    """
+
+    def __init__(
+        self, status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None, **members: Any
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.headers, self.members = status, message, headers, members
+
+    def response(self) -> JsonResponse:
+        return error(self.status, self.message, self.headers, **self.members)
+
+
+def error(
+    status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None, **members: Any
+) -> JsonResponse:
     """Return an error that nobody may keep."""
-    response = JsonResponse({"error": message}, status=status, headers=headers)
+    response = JsonResponse({"error": message, **members}, status=status, headers=headers)
     response["Content-Length"] = str(len(response.content))
     response["Cache-Control"] = "no-store"
     return response

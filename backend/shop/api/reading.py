@@ -1,8 +1,10 @@
-"""What all endpoints share: who may call, GET and HEAD only, JSON in and out of trouble, pages, caching."""
+"""The kit to read with: from the ids in a path to a QuerySet, from its rows to JSON.
+
+A read may be asked of the standby, and asked again of the primary.
+"""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from enum import Enum
 from functools import update_wrapper
 from hashlib import sha256
 from http import HTTPStatus
@@ -10,27 +12,17 @@ from inspect import signature
 from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from django.db.models import Count, Model, QuerySet
-from django.http import (
-    Http404,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseBase,
-    JsonResponse,
-    StreamingHttpResponse,
-)
-from django.urls import Resolver404, resolve
-from django.utils.cache import get_conditional_response
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.cache import get_conditional_response, patch_vary_headers
 
-from shop.api.errors import error, method_not_allowed, unavailable
+from shop.api.audience import Audience
+from shop.api.errors import ApiError
 from shop.api.microcache import remembered
-from shop.api.paging import PAGING, BadParameterError, links, read
-from shop.database.standby import read as read_rows
+from shop.api.paging import PAGING, links, parse_query
+from shop.database.standby import read_from_standby
 from shop.database.statements import CHUNK, Statement
 
-API_ROOT = "/shop/api/"
-METHODS = ("GET", "HEAD")
 PUBLIC_SECONDS = 5
 """So long browsers and proxies may keep what is for everybody."""
 
@@ -39,59 +31,59 @@ type Build = Callable[..., QuerySet[Any]]
 """A function from the ids in a path to a QuerySet."""
 
 
-class Audience(Enum):
-    """Who may call an endpoint when SHOP_API_AUTH is `required`; when it is `open`, everybody may.
-
-    The value says who may keep an answer (Cache-Control).
-    """
-
-    PUBLIC = "public"
-    STAFF = "private"
-
-
-def may_call(request: HttpRequest, audience: Audience) -> bool:
-    """Tell whether this caller belongs to the audience; SHOP_API_AUTH says whether that matters."""
-    if audience is Audience.PUBLIC or settings.SHOP_API_AUTH == "open":
-        return True
-    return request.user.is_active and request.user.is_staff
-
-
-class Endpoint:
-    """A view that answers with rows of a QuerySet as JSON, or says in JSON what is wrong.
+class ReadEndpoint:
+    """Answers GET and HEAD with rows of a QuerySet.
 
     `build` makes the QuerySet of the ids in the path; `row` names its columns or annotations by their JSON
-    keys.
+    keys. `from_primary` keeps it from the standby, whose rows may be older than the caller's last write.
     """
 
-    known: Mapping[str, range] = {}
-    """The parameters that the query string may have, and what each may be."""
+    parameters: Mapping[str, range] = {}
+    """What the query string may have, and what each of it may be."""
 
     cached = False
     """Whether SHOP_CACHE_SECONDS applies, which is not for what shows a customer."""
 
-    def __init__(self, build: Build, audience: Audience, row: Mapping[str, str]) -> None:
+    def __init__(
+        self, build: Build, audience: Audience, row: Mapping[str, str], *, from_primary: bool = False
+    ) -> None:
         """Take the name and the docstring from `build`."""
         update_wrapper(self, build)
-        self.build, self.audience = build, audience
-        self.statement = Statement(build, row, len(signature(build).parameters))
+        self.build, self.audience, self.from_primary = build, audience, from_primary
+        self.ids = tuple(signature(build).parameters)
+        self.statement = Statement(build, row, len(self.ids))
 
     def __call__(self, request: HttpRequest, **ids: int) -> HttpResponseBase:
-        """Answer a request."""
-        try:
-            if not may_call(request, self.audience):
-                return error(HTTPStatus.UNAUTHORIZED, "Sign in as staff to see this")
-            asked = read(request.GET, self.known) if request.META["QUERY_STRING"] else {}
-            return read_rows(lambda: self.answer(request, asked, *ids.values()))
-        except BadParameterError as bad:
-            return error(HTTPStatus.BAD_REQUEST, str(bad))
-        except Http404 as missing:
-            return error(HTTPStatus.NOT_FOUND, str(missing))
-        except (OperationalError, InterfaceError):
-            return unavailable()
+        asks_who = not (self.audience.is_everybody or settings.SHOP_API_AUTH == "open")
+        if asks_who:
+            self.audience.admit(request, self.hidden())
+        parameters = parse_query(request.GET, self.parameters) if request.META["QUERY_STRING"] else {}
+        values = [ids[name] for name in self.ids]
 
-    def answer(self, request: HttpRequest, asked: Mapping[str, int], *ids: int) -> HttpResponseBase:
-        """Answer a request for these parameters and ids; raise Http404 with the message to send."""
+        def answer() -> HttpResponseBase:
+            return self.answer(request, parameters, values)
+
+        response = answer() if self.from_primary else read_from_standby(answer)
+        if asks_who:
+            patch_vary_headers(response, ["Cookie"])
+        return response
+
+    def answer(self, request: HttpRequest, parameters: Mapping[str, int], ids: list[int]) -> HttpResponseBase:
+        """Answer with the rows of these ids; raise ApiError when there is nothing of the kind."""
         raise NotImplementedError
+
+    def of_what(self) -> type[Model]:
+        """Return the model whose id is in the path."""
+        raise NotImplementedError
+
+    def missing(self) -> ApiError:
+        """Return the error for an id that nobody has."""
+        name = str(self.of_what()._meta.verbose_name).capitalize()
+        return ApiError(HTTPStatus.NOT_FOUND, f"{name} not found")
+
+    def hidden(self) -> ApiError:
+        """Return the error for a caller who is known, but may not see this."""
+        return self.missing() if self.ids else ApiError(HTTPStatus.FORBIDDEN, "You may not see this")
 
     def send(
         self, request: HttpRequest, text: str, headers: Mapping[str, str], age: int | None = None
@@ -121,27 +113,32 @@ class Endpoint:
     @property
     def cache_control(self) -> str:
         """Who may keep an answer, and how long without asking again."""
-        seconds = self.cache_seconds or (PUBLIC_SECONDS if self.audience is Audience.PUBLIC else 0)
-        return f"{self.audience.value}, {f'max-age={seconds}' if seconds else 'no-cache'}"
+        everybody = self.audience.is_everybody
+        seconds = self.cache_seconds or (PUBLIC_SECONDS if everybody else 0)
+        keeper = "public" if everybody else "private"
+        return f"{keeper}, {f'max-age={seconds}' if seconds else 'no-cache'}"
 
 
-class Single(Endpoint):
-    """An endpoint that shows one row."""
+class DetailEndpoint(ReadEndpoint):
+    """Shows one row."""
 
-    def answer(self, request: HttpRequest, _: Mapping[str, int], *ids: int) -> HttpResponseBase:
-        """Answer with the row."""
+    def answer(self, request: HttpRequest, _: Mapping[str, int], ids: list[int]) -> HttpResponseBase:
         for row in self.statement.fetch(*ids):
             return self.send(request, row, {})
-        raise missing(self.statement.queryset.model)
+        raise self.missing()
+
+    def of_what(self) -> type[Model]:
+        model: type[Model] = self.statement.queryset.model
+        return model
 
 
-class Array(Endpoint):
-    """An endpoint that lists rows, or a page of them.
+class ListEndpoint(ReadEndpoint):
+    """Lists rows, or a page of them.
 
     `parent` is the model whose id is in the path, with its name for the rows: no parent is a 404.
     """
 
-    known = PAGING
+    parameters = PAGING
 
     def __init__(
         self,
@@ -151,15 +148,19 @@ class Array(Endpoint):
         *,
         parent: tuple[type[Model], str] | None = None,
         cached: bool = False,
+        from_primary: bool = False,
     ) -> None:
-        """Take the name and the docstring from `build`."""
-        super().__init__(build, audience, row)
+        super().__init__(build, audience, row, from_primary=from_primary)
         self.parent, self.cached = parent, cached
 
-    def answer(self, request: HttpRequest, asked: Mapping[str, int], *ids: int) -> HttpResponseBase:
-        """Answer with all rows, or with a page of them."""
-        if asked:
-            return self.page(request, asked, *ids)
+    def of_what(self) -> type[Model]:
+        if not self.parent:
+            raise LookupError(f"{self.build.__name__} has no parent")
+        return self.parent[0]
+
+    def answer(self, request: HttpRequest, parameters: Mapping[str, int], ids: list[int]) -> HttpResponseBase:
+        if parameters:
+            return self.page(request, parameters, *ids)
         age = None
         if self.cache_seconds:
             rows, age = remembered(self.build.__name__, self.rows, self.cache_seconds)
@@ -186,32 +187,27 @@ class Array(Endpoint):
             self.total(*ids)
         return f"[{','.join(first)}]"
 
-    def page(self, request: HttpRequest, asked: Mapping[str, int], *ids: int) -> HttpResponseBase:
+    def page(self, request: HttpRequest, parameters: Mapping[str, int], *ids: int) -> HttpResponseBase:
         """Answer with some rows, links to those beside them, and the number of all if that is asked for."""
-        limit = asked.get("limit", CHUNK)
-        rows = self.statement.page(*ids, limit=limit + 1, offset=asked.get("offset", 0))
+        limit = parameters.get("limit", CHUNK)
+        rows = self.statement.page(*ids, limit=limit + 1, offset=parameters.get("offset", 0))
         headers = {}
-        if link := links(request.path, asked, more=len(rows) > limit):
+        if link := links(request.path, parameters, more=len(rows) > limit):
             headers["Link"] = link
-        if "total" in asked:
+        if "total" in parameters:
             headers["X-Total-Count"] = str(self.total(*ids))
         elif self.parent and not rows:
             self.total(*ids)
         return self.send(request, f"[{','.join(rows[:limit])}]", headers)
 
     def total(self, *ids: int) -> int:
-        """Return the number of all rows; raise Http404 when the parent is missing."""
+        """Return the number of all rows; raise ApiError when the parent is missing."""
         if not self.parent:
             return self.build(*ids).count()
         model, children = self.parent
         for total in model._default_manager.filter(pk=ids[0]).values_list(Count(children), flat=True):
             return int(total)
-        raise missing(model)
-
-
-def missing(model: type[Model]) -> Http404:
-    """Return the error for a path whose id nobody has."""
-    return Http404(f"{model._meta.verbose_name} not found".capitalize())
+        raise self.missing()
 
 
 def joined(first: list[str], chunks: Generator[list[str]]) -> Generator[str]:
@@ -224,60 +220,15 @@ def joined(first: list[str], chunks: Generator[list[str]]) -> Generator[str]:
         yield "]"
 
 
-def array(audience: Audience, row: Mapping[str, str], **options: Any) -> Callable[[Build], Array]:
-    """Make an Array of a function that builds its QuerySet."""
-    return lambda build: Array(build, audience, row, **options)
+def list_endpoint(
+    audience: Audience, row: Mapping[str, str], **options: Any
+) -> Callable[[Build], ListEndpoint]:
+    """Make a ListEndpoint of a function that builds its QuerySet."""
+    return lambda build: ListEndpoint(build, audience, row, **options)
 
 
-def single(audience: Audience, row: Mapping[str, str]) -> Callable[[Build], Single]:
-    """Make a Single of a function that builds its QuerySet."""
-    return lambda build: Single(build, audience, row)
-
-
-def json_api(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Middleware: under the API's root, let GET and HEAD pass and answer every error as JSON, DEBUG or not.
-
-    Django itself answers as HTML an unknown path (404), a foreign host or malformed request (400) and an
-    unexpected failure (500).
-    """
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        if not request.path_info.startswith(API_ROOT):
-            return get_response(request)
-        if request.method not in METHODS:
-            return method_not_allowed(METHODS)
-        response = get_response(request)
-        status = HTTPStatus(response.status_code)
-        if status.is_success or status.is_redirection or isinstance(response, JsonResponse):
-            return response
-        answer = error(status, status.phrase)
-        for name, value in response.items():
-            if name != "Content-Length":
-                answer.setdefault(name, value)
-        return answer
-
-    return middleware
-
-
-def straight_to_endpoints(
-    get_response: Callable[[HttpRequest], HttpResponseBase],
-) -> Callable[..., HttpResponseBase]:
-    """Middleware: answer an endpoint that need not know who calls; what is below is made for pages.
-
-    Sessions, CSRF and the like take a fifth of the time that a small answer costs.
-    """
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        if request.path_info.startswith(API_ROOT):
-            try:
-                match = resolve(request.path_info)
-            except Resolver404:
-                return get_response(request)
-            audience = getattr(match.func, "audience", None)
-            if audience is Audience.PUBLIC or settings.SHOP_API_AUTH == "open":
-                request.resolver_match = match  # as Django does: webshop/observe.py asks for the route
-                request.get_host()  # raises when it is foreign, as CommonMiddleware does for pages
-                return match.func(request, **match.kwargs)  # type: ignore[no-any-return]
-        return get_response(request)
-
-    return middleware
+def detail_endpoint(
+    audience: Audience, row: Mapping[str, str], **options: Any
+) -> Callable[[Build], DetailEndpoint]:
+    """Make a DetailEndpoint of a function that builds its QuerySet."""
+    return lambda build: DetailEndpoint(build, audience, row, **options)

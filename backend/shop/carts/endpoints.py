@@ -2,7 +2,8 @@
 
 from django.db.models import QuerySet
 
-from shop.api.reading import Audience, single
+from shop.api.audience import staff
+from shop.api.reading import detail_endpoint
 from shop.carts.models import Cart, CartItem
 from shop.database.statements import JsonArray
 
@@ -14,7 +15,9 @@ CART_ITEM_ROW = {
 }
 
 
-@single(Audience.STAFF, {"customer_id": "customer_id", "items": "item_rows", "total": "total"})
+@detail_endpoint(
+    staff("shop.view_cart"), {"customer_id": "customer_id", "items": "item_rows", "total": "total"}
+)
 def customer_cart(customer_id: int) -> QuerySet[Cart]:
     """A customer's cart at today's prices."""
     items = JsonArray(CartItem.objects.of_customer(customer_id), CART_ITEM_ROW)

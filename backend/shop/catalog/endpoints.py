@@ -2,7 +2,8 @@
 
 from django.db.models import QuerySet
 
-from shop.api.reading import Audience, array
+from shop.api.audience import EVERYBODY, staff
+from shop.api.reading import list_endpoint
 from shop.catalog.models import Category, Product
 
 PRODUCT_ROW = {
@@ -14,14 +15,14 @@ PRODUCT_ROW = {
 }
 
 
-@array(Audience.PUBLIC, PRODUCT_ROW, cached=True)
+@list_endpoint(EVERYBODY, PRODUCT_ROW, cached=True)
 def products() -> QuerySet[Product]:
     """All products."""
     return Product.objects.catalog()
 
 
-@array(
-    Audience.STAFF,
+@list_endpoint(
+    staff("shop.view_order"),
     {
         "product_id": "product_id",
         "name": "name",
@@ -36,14 +37,14 @@ def bestsellers() -> QuerySet[Product]:
     return Product.objects.bestsellers()
 
 
-@array(Audience.PUBLIC, PRODUCT_ROW, cached=True)
+@list_endpoint(EVERYBODY, PRODUCT_ROW, cached=True)
 def low_stock() -> QuerySet[Product]:
     """The products of which fewer than ten are left."""
     return Product.objects.low_stock()
 
 
-@array(
-    Audience.PUBLIC,
+@list_endpoint(
+    EVERYBODY,
     {
         "category_name": "category_name",
         "product_count": "product_count",

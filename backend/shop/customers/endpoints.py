@@ -2,12 +2,13 @@
 
 from django.db.models import QuerySet
 
-from shop.api.reading import Audience, array
+from shop.api.audience import staff
+from shop.api.reading import list_endpoint
 from shop.customers.models import Customer
 
 
-@array(
-    Audience.STAFF,
+@list_endpoint(
+    staff("shop.view_customer"),
     {
         "customer_id": "customer_id",
         "name": "full_name",

@@ -218,7 +218,7 @@ class Standby:
 standby = Standby(settings.DATABASE_REPLICA_MAX_LAG) if ALIAS in settings.DATABASES else None
 
 
-def read[Answer](answer: Callable[[], Answer]) -> Answer:
+def read_from_standby[Answer](answer: Callable[[], Answer]) -> Answer:
     """Return what `answer` makes of rows: of a fit standby's if there is one, or of the primary's."""
     return standby.read(answer) if standby else answer()
 

@@ -2,13 +2,14 @@
 
 from django.db.models import QuerySet
 
-from shop.api.reading import Audience, array
+from shop.api.audience import staff
+from shop.api.reading import list_endpoint
 from shop.customers.models import Customer
 from shop.orders.models import Order, OrderItem
 
 
-@array(
-    Audience.STAFF,
+@list_endpoint(
+    staff("shop.view_order"),
     {
         "order_id": "order_id",
         "order_date": "order_date",
@@ -23,8 +24,8 @@ def customer_orders(customer_id: int) -> QuerySet[Order]:
     return Order.objects.of_customer(customer_id)
 
 
-@array(
-    Audience.STAFF,
+@list_endpoint(
+    staff("shop.view_order"),
     {
         "order_id": "order_id",
         "order_date": "order__order_date",

@@ -51,7 +51,7 @@ def test_head_is_get_without_the_body(client: Client, customer_1: Customer, path
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
-@pytest.mark.parametrize("path", [*PATHS, "/shop/api/products", "/shop/api/nope/"])
+@pytest.mark.parametrize("path", ["/shop/api/", *PATHS])
 def test_other_methods_are_not_allowed(path: str, method: str) -> None:
     response = Client(enforce_csrf_checks=True).generic(method, path)
     assert response.status_code == 405
@@ -62,7 +62,6 @@ def test_other_methods_are_not_allowed(path: str, method: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "",
         "nope/",
         "nope",
         "products/1/",
@@ -106,10 +105,18 @@ def test_ids_of_any_size_are_not_found(client: Client, path: str, number: int, m
     assert response.json() == {"error": message}
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
+@pytest.mark.parametrize("path", ["nope/", "products"])
+def test_an_unknown_path_has_no_methods(client: Client, path: str, method: str) -> None:
+    response = client.generic(method, f"/shop/api/{path}")
+    assert (response.status_code, response.json()) == (404, {"error": "Not Found"})
+
+
 def test_a_missing_slash_is_added(client: Client) -> None:
     response = client.get("/shop/api/products")
     assert response.status_code == 301
     assert response.headers["Location"] == "/shop/api/products/"
+    assert client.head("/shop/api/products?limit=1").headers["Location"] == "/shop/api/products/?limit=1"
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -129,7 +136,7 @@ def test_a_null_byte_in_the_query_string_is_a_bad_request(client: Client, path: 
     for query in ("q=%00", "%00=1", "limit=%00"):
         response = client.get(path, QUERY_STRING=query)
         assert response.status_code == 400
-        assert response.json() == {"error": "Bad Request"}
+        assert response.json()["error"].startswith("Unknown or bad parameter ")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -144,7 +151,7 @@ def test_an_empty_query_string_is_none(client: Client, customer_1: Customer, pat
 def test_a_strange_session_cookie_never_breaks(client: Client, settings: Settings, cookie: str) -> None:
     settings.SHOP_API_AUTH = "required"
     response = client.get("/shop/api/customer-stats/", headers={"cookie": f"sessionid={cookie}"})
-    assert response.status_code == (400 if "\\000" in cookie else 401)
+    assert response.status_code == 401
     assert list(response.json()) == ["error"]
 
 

@@ -53,7 +53,7 @@ def test_a_request_is_one_line(shop: Shop, order: Order) -> None:
         ("GET", "/shop/api/order/7/", "shop/api/order/<int:order_id>/", 404, 2),
         ("GET", "/shop/api/products/?q=hush", "shop/api/products/", 400, 0),
         ("GET", "/shop/api/nope/", "none", 404, 0),
-        ("POST", "/shop/api/products/", "none", 405, 0),
+        ("POST", "/shop/api/products/", "shop/api/products/", 405, 0),
         ("GET", "/nope", "none", 404, 0),
         ("GET", "/admin/login/", "admin/login/", 200, 0),
         ("GET", "/static/admin/css/base.css", "none", 200, 0),

@@ -1,0 +1,37 @@
+"""Form fields for members of a JSON body: Django's, but strict about the JSON type."""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+
+class TextField(forms.CharField):
+    """A JSON string; white space around it, as Unicode has it, does not count unless `strip` is off."""
+
+    def to_python(self, value: Any) -> str | None:
+        if value is not None and not isinstance(value, str):
+            raise ValidationError("This must be a string.", code="type")
+        return super().to_python(value)
+
+
+class IntegerField(forms.IntegerField):
+    """A JSON integer: no string, no fraction, no boolean."""
+
+    def to_python(self, value: Any) -> int | None:
+        if value is not None and type(value) is not int:
+            raise ValidationError("This must be an integer.", code="type")
+        return value
+
+
+class MoneyField(forms.Field):
+    """Money as a string of digits, a point and two digits, 20 characters at most."""
+
+    def to_python(self, value: Any) -> Decimal | None:
+        if value is None:
+            return None
+        if not (isinstance(value, str) and re.fullmatch(r"[0-9]{1,17}\.[0-9]{2}", value)):
+            raise ValidationError('This must be a string such as "9.99".', code="type")
+        return Decimal(value)

@@ -1,0 +1,109 @@
+"""Which endpoint answers which method of a path: what urls.py is written in."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any
+
+from django.core.handlers.exception import response_for_exception
+from django.db import InterfaceError, OperationalError
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponsePermanentRedirect,
+    JsonResponse,
+)
+from django.urls import Resolver404, URLPattern, is_valid_path, path, resolve
+
+from shop.api.audience import EVERYBODY
+from shop.api.errors import ApiError, error, method_not_allowed, unavailable
+from shop.api.reading import ReadEndpoint
+from shop.api.writing import WriteEndpoint
+
+API_ROOT = "/shop/api/"
+READING = ("GET", "HEAD")
+
+
+class Index:
+    """What can be called below the root."""
+
+    audience = EVERYBODY
+
+    def __init__(self, patterns: Callable[[], Iterable[URLPattern]]) -> None:
+        """Take a function, as the index is one of the patterns."""
+        self.patterns = patterns
+
+    def __call__(self, _: HttpRequest) -> HttpResponse:
+        return JsonResponse(self.rows, safe=False, headers={"Cache-Control": "public, max-age=5"})
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "path": API_ROOT + str(url.pattern).replace("<int:", "<"),
+                "methods": list(endpoints),
+                "description": next(iter(endpoints.values())).__doc__,
+            }
+            for url in self.patterns()
+            if isinstance(url.callback, Route)
+            for endpoints in [url.callback.endpoints]
+        ]
+
+
+type Endpoint = ReadEndpoint | WriteEndpoint | Index
+
+
+class Route:
+    """The endpoints of a path by their methods; HEAD goes where GET goes."""
+
+    def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
+        self.endpoints: dict[str, Endpoint] = {}
+        for method, endpoint in endpoints.items():
+            self.endpoints[method] = endpoint
+            if method == "GET":
+                self.endpoints["HEAD"] = endpoint
+
+    def __call__(self, request: HttpRequest, **ids: int) -> HttpResponseBase:
+        endpoint = self.endpoints.get(str(request.method))
+        return endpoint(request, **ids) if endpoint else method_not_allowed(self.endpoints)
+
+
+def route(pattern: str, name: str, **endpoints: Endpoint) -> URLPattern:
+    """Return the URL pattern of a path below the API's root, with an endpoint for each method."""
+    return path(pattern, Route(endpoints), name=name)
+
+
+def json_api(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Middleware: answer what is under the API's root, errors as JSON; what is below is made for pages.
+
+    Sessions, CSRF and the like would take a fifth of the time that a small answer costs.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if not request.path_info.startswith(API_ROOT):
+            return get_response(request)
+        try:
+            request.get_host()  # raises when it is foreign, as CommonMiddleware does for pages
+            return answer(request)
+        except ApiError as refusal:
+            return refusal.response()
+        except (OperationalError, InterfaceError):
+            return unavailable()
+        except Exception as failure:  # noqa: BLE001 - whatever it is, it is told and logged as Django does
+            status = HTTPStatus(response_for_exception(request, failure).status_code)
+            return error(status, status.phrase)
+
+    return middleware
+
+
+def answer(request: HttpRequest) -> HttpResponseBase:
+    """Return what the endpoint of this path and method says, or the way to the path with a slash."""
+    try:
+        match = resolve(request.path_info)
+    except Resolver404:
+        if request.method in READING and is_valid_path(f"{request.path_info}/"):
+            return HttpResponsePermanentRedirect(request.get_full_path(force_append_slash=True))
+        raise ApiError(HTTPStatus.NOT_FOUND, HTTPStatus.NOT_FOUND.phrase) from None
+    request.resolver_match = match  # as Django does: the log of requests asks for the route
+    return match.func(request, **match.kwargs)  # type: ignore[no-any-return]
