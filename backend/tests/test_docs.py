@@ -36,7 +36,7 @@ def test_every_block_is_of_a_kind_that_is_checked() -> None:
 @pytest.mark.django_db
 def test_the_examples_of_api_md_are_answered(client: Client) -> None:
     call_command("load_sample_data")
-    assert len(examples()) == len(blocks(ROOT / "docs" / "API.md", "json")) == 14
+    assert len(examples()) == len(blocks(ROOT / "docs" / "API.md", "json"))
     for path, printed in examples():
         assert fold(client.get(path).json(), printed) == parse(printed), path
 

@@ -12,6 +12,7 @@ from django.db import OperationalError, connection, connections, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from shop.api.reading import ReadEndpoint
 from shop.catalog.endpoints import products
 from shop.database.statements import Statement
 from shop.models import Product
@@ -26,7 +27,12 @@ def ids_of(statement: Statement) -> list[list[int]]:
 
 
 def statements() -> dict[str, Statement]:
-    return {str(url.name): getattr(url.callback, "statement") for url in urlpatterns}  # noqa: B009
+    return {
+        str(url.name): endpoint.statement
+        for url in urlpatterns
+        for endpoint in url.callback.endpoints.values()  # type: ignore[attr-defined]
+        if isinstance(endpoint, ReadEndpoint)
+    }
 
 
 def plain(value: Any) -> Any:
@@ -79,7 +85,7 @@ def test_a_statement_is_compiled_and_prepared_once(gloves: Product) -> None:
 def test_no_two_statements_have_one_name() -> None:
     """Behind a pooler that nobody told us of, another process's statement may be there under a name."""
     names = [statement.name for statement in statements().values()]
-    assert len(set(names)) == 8
+    assert len(set(names)) == len(names)
     again = {"product_id": "product_id", "name": "name"}
     catalog = Product.objects.catalog
     assert Statement(catalog, again, 0).name != Statement(catalog, PRODUCT, 0).name
