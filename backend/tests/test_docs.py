@@ -90,6 +90,7 @@ def test_the_environment_variables_are_those_of_the_settings() -> None:
     code += (settings.BASE_DIR / "entrypoint.sh").read_text()
     read = set(re.findall(r"\b(?:DEBUG|DATABASE_[A-Z_]+|DJANGO_[A-Z_]+|SENTRY_[A-Z_]+|SHOP_[A-Z_]+)\b", code))
     read |= {f"{name}_FILE" for name in re.findall(r'env_secret\("(\w+)"\)', code)}
+    read |= set(re.findall(r"\$\{(\w+):-", (settings.BASE_DIR / "compose.yml").read_text()))
     internal = {"DJANGO_SETTINGS_MODULE", "DJANGO_SUPERUSER_PASSWORD", "DJANGO_SUPERUSER_EMAIL"}
     internal.add("DATABASE_ROUTERS")  # Django's
     assert documented == read - internal
