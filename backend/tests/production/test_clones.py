@@ -1,8 +1,10 @@
-"""compose.yml in several clones of the repository on one machine."""
+"""compose.yml in several clones of the repository on one machine, and what goes wrong there."""
 
 import json
 import os
+import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import BACKEND
+from tests import BACKEND, ROOT
 
 from .stack import free_port, run
 
@@ -24,8 +26,10 @@ class Clone:
 
     backend: Path
 
-    def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        environment = {"PATH": os.environ["PATH"], "PWD": str(self.backend)}
+    def compose(
+        self, *arguments: str, check: bool = True, **changes: str
+    ) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": os.environ["PATH"], "PWD": str(self.backend)} | changes
         files = ("--file", str(self.backend / "compose.yml"))
         return run("docker", "compose", *files, *arguments, check=check, env=environment)
 
@@ -51,6 +55,14 @@ def cloned(path: Path) -> Iterator[Clone]:
         clone.compose("down", "-v", "--timeout", "5")
 
 
+def explained(failed: subprocess.CompletedProcess[str]) -> list[str]:
+    """The texts of the troubleshooting table that it says."""
+    assert failed.returncode != 0
+    page = (ROOT / "docs" / "SETUP_COMPLETE.md").read_text().partition("## Troubleshooting")[2]
+    symptoms = "".join(re.findall(r"^\| (.+?) \| ", page, re.M))
+    return [text for text in re.findall(r"`([^`]+)`", symptoms) if text in failed.stderr]
+
+
 @pytest.fixture
 def first(tmp_path: Path) -> Iterator[Clone]:
     with cloned(tmp_path / "first" / "backend") as clone:
@@ -74,6 +86,7 @@ def test_a_second_clone_leaves_the_first_alone(first: Clone, second: Clone) -> N
     refused = second.compose("up", "-d", "db", check=False)
     assert refused.returncode != 0
     assert refused.stderr.strip().endswith(f"Bind for 127.0.0.1:{port} failed: port is already allocated")
+    assert explained(refused)
 
     second.publish(DATABASE_PORT=free_port())
     second.compose("up", "-d", "--wait", "db")
@@ -81,6 +94,7 @@ def test_a_second_clone_leaves_the_first_alone(first: Clone, second: Clone) -> N
     second.compose("down", "-v", "--timeout", "5")
     assert first.compose("ps", "-q", "db").stdout == before
     assert first.psql("SELECT count(*) FROM first") == "0\n"
+    assert str(first.backend / "compose.yml") in first.compose("ls", "-a").stdout
 
 
 def test_the_ports_are_those_of_this_machine_alone(first: Clone) -> None:
@@ -98,3 +112,26 @@ def test_the_earlier_name_keeps_the_earlier_database(first: Clone) -> None:
     (first.backend / ".env").write_text("COMPOSE_PROJECT_NAME=webshop\n")
     volumes = json.loads(first.compose("config", "--format", "json").stdout)["volumes"]
     assert volumes["postgres_data"]["name"] == "webshop_postgres_data"
+
+
+def test_the_troubleshooting_says_what_docker_says(first: Clone) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        first.publish(DATABASE_PORT=listener.getsockname()[1])
+        refused = first.compose("up", "-d", "db", check=False)
+        assert explained(refused) == ["address already in use"]
+    first.compose("up", "-d", "--wait", "db")
+    psql = ("psql", "--host=db", "--username=webshop_user", "webshop_db")
+    refused = first.compose("exec", "-T", "-e", "PGPASSWORD=another", "db", *psql, check=False)
+    assert explained(refused) == ["password authentication failed for user"]
+    elsewhere = str(first.backend / "shop")
+    refused = first.compose("exec", "-T", "web", "true", check=False, PWD=elsewhere)
+    assert explained(refused) == ['service "web" is not running']
+    assert explained(first.compose("ps", check=False, PWD="")) == ["required variable PWD is missing"]
+    gone = first.compose("ps", check=False, DOCKER_HOST="unix:///nowhere.sock")
+    assert len(explained(gone)) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody whom Docker refuses")
+def test_the_troubleshooting_says_what_docker_says_to_others() -> None:
+    refused = run("docker", "ps", check=False, user=65534)
+    assert explained(refused) == ["permission denied while trying to connect to"]
