@@ -1,6 +1,7 @@
 #!/bin/sh
 # Dumps of the shop's database in pg_dump's custom format, in /var/lib/postgresql.
 #   schedule       one every BACKUP_HOURS; the newest BACKUP_KEEP stay (how the container runs)
+#   healthy        is none overdue for more than an hour, or one being made?
 #   now            one now
 #   list           their names
 #   restore NAME   one, or the `latest`, into an empty database
@@ -18,6 +19,9 @@ dumps() { find . -maxdepth 1 -name 'webshop-*.dump' | sed 's|^\./||' | sort; }
 
 # So many tables and the like; none in a database that is still to be filled.
 relations() { psql -AtqX -c "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace" 2>&1; }
+
+# `web` listens once no migration is missing.
+shop_serves() { bash -c ': <>/dev/tcp/web/8000' 2>/dev/null; }
 
 dump() {
     exec 9>lock
@@ -49,13 +53,15 @@ for number in "$BACKUP_HOURS" "$BACKUP_KEEP"; do
 done
 case ${1:-} in
 schedule)
+    until [ -n "$(dumps)" ] || shop_serves; do sleep 2; done
     while true; do
         if ! younger_than $((BACKUP_HOURS * 60)) && [ "$(relations)" != 0 ]; then (dump); fi
         sleep 30
     done
     ;;
+healthy) younger_than $((BACKUP_HOURS * 60 + 60)) || ! flock --nonblock lock true ;;
 now) dump ;;
 list) dumps ;;
 restore) restore "${2:-}" ;;
-*) fail "one of schedule, now, list, restore NAME, restore latest is expected" ;;
+*) fail "one of schedule, healthy, now, list, restore NAME, restore latest is expected" ;;
 esac

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -37,6 +39,12 @@ def afterwards(shop: Compose) -> Iterator[None]:
 
 def test_a_backup_is_made_by_itself_and_restored(shop: Compose, afterwards: None) -> None:
     wait_until("the first backup", lambda: backup(shop, "list"))
+    first = f"/var/lib/postgresql/{backup(shop, 'list').splitlines()[0]}"
+    table = shop.execute(
+        "backup", "pg_restore", "--data-only", "--table=django_migrations", "--file=-", first
+    )
+    migrations = int(shop.psql("SELECT count(*) FROM django_migrations"))
+    assert len(re.findall(r"^\d+\t", table, re.M)) == migrations
     backup(shop, "now")
     before = rows(shop)
     assert len(before) == 18
@@ -82,12 +90,40 @@ def small_disk() -> Iterator[str]:
     run("docker", "volume", "rm", name)
 
 
-def test_a_full_disk_loses_nothing(shop: Compose, small_disk: str) -> None:
+def run_steps(
+    shop: Compose, volume: str, steps: Sequence[str], *options: str
+) -> subprocess.CompletedProcess[str]:
+    """Run them in a container as `backup` is, but with another volume."""
     environment = json.loads(inspect(shop.containers("backup")[0], "{{json .Config.Env}}"))
-    options = ["--rm", f"--network={shop.project}_back", "--user=postgres"]
-    options += [f"--volume={BACKEND}/production/backup.sh:/backup.sh:ro"]
-    options += [f"--volume={small_disk}:/var/lib/postgresql"]
-    options += [f"--env={variable}" for variable in environment]
+    options += ("--rm", f"--network={shop.project}_back", "--user=postgres")
+    options += (f"--volume={BACKEND}/production/backup.sh:/backup.sh:ro",)
+    options += (f"--volume={volume}:/var/lib/postgresql",)
+    options += tuple(f"--env={variable}" for variable in environment)
+    return run("docker", "run", *options, "--entrypoint=sh", "postgres:17", "-c", "; ".join(steps))
+
+
+def test_the_first_backup_waits_for_the_migrations(shop: Compose, small_disk: str) -> None:
+    steps = ("timeout 5 sh /backup.sh schedule", "echo exit $?", "sh /backup.sh list")
+    not_there = "--add-host=web:127.0.0.1"
+    assert run_steps(shop, small_disk, steps, not_there).stdout == "exit 124\n"
+    assert run_steps(shop, small_disk, steps).stdout.startswith("backup: webshop-")
+
+
+def test_a_backup_is_healthy_unless_it_is_overdue(shop: Compose, small_disk: str) -> None:
+    wait_until("a healthy backup", lambda: shop.healthy("backup"))
+    ask = "sh /backup.sh healthy; echo $?"
+    steps = (
+        ask,
+        f"flock lock sh -c '{ask}'",
+        f"touch webshop-1.dump; {ask}",
+        f"touch -d '-24 hours -50 minutes' webshop-1.dump; {ask}",
+        f"touch -d '-25 hours -10 minutes' webshop-1.dump; {ask}",
+    )
+    said = run_steps(shop, small_disk, steps, "--workdir=/var/lib/postgresql").stdout
+    assert said.split() == ["1", "0", "0", "0", "1"]
+
+
+def test_a_full_disk_loses_nothing(shop: Compose, small_disk: str) -> None:
     steps = (
         "sh /backup.sh now",
         "head -c 2000000 /dev/zero >/var/lib/postgresql/ballast 2>/dev/null",
@@ -95,7 +131,7 @@ def test_a_full_disk_loses_nothing(shop: Compose, small_disk: str) -> None:
         "echo exit $?",
         "ls /var/lib/postgresql",
     )
-    result = run("docker", "run", *options, "--entrypoint=sh", "postgres:17", "-c", "; ".join(steps))
+    result = run_steps(shop, small_disk, steps)
     made, *rest = result.stdout.splitlines()
     assert rest == ["exit 1", "ballast", "data", "lock", made.split()[1].rstrip(",")]
     assert len(result.stderr.splitlines()) == 1

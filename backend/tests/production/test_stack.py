@@ -79,6 +79,14 @@ def test_memory_and_cpu_are_limited(shop: Compose) -> None:
         assert all(int(limit) > 0 for limit in limits), service
 
 
+def test_the_number_of_replicas_stays(shop: Compose) -> None:
+    for _ in range(2):
+        shop.compose("up", "-d", "--no-deps", "web", changes={"SHOP_REPLICAS": "4"})
+        assert len(shop.containers("web")) == 4
+    shop.compose("up", "-d", "--no-deps", "web")
+    assert len(shop.containers("web")) == 3
+
+
 def test_the_image_is_small(shop: Compose) -> None:
     sizes = [int(inspect(image, "{{.Size}}")) for image in ("webshop", "python:3.13-slim")]
     assert sizes[0] - sizes[1] < 250_000_000
