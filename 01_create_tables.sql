@@ -28,7 +28,7 @@ CREATE TABLE product (
     price       numeric(10, 2) NOT NULL,
     stock       integer        NOT NULL DEFAULT 0,
     category_id integer        NOT NULL,
-    CONSTRAINT product_price_not_negative CHECK (price >= 0),
+    CONSTRAINT product_price_not_negative CHECK (price BETWEEN 0 AND 99999999.99),  -- NaN is above all numbers
     CONSTRAINT product_stock_not_negative CHECK (stock >= 0),
     CONSTRAINT product_category_id_fk FOREIGN KEY (category_id) REFERENCES category (category_id)
         ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED
@@ -41,9 +41,10 @@ CREATE TABLE "order" (
     order_date   date           NOT NULL DEFAULT CURRENT_DATE,
     status       varchar(20)    NOT NULL DEFAULT 'pending',
     total_amount numeric(10, 2) NOT NULL DEFAULT 0.00,
+    CONSTRAINT order_order_date_in_range CHECK (order_date BETWEEN '0001-01-01' AND '9999-12-31'),
     CONSTRAINT order_status_known
         CHECK (status IN ('pending', 'processing', 'shipped', 'completed', 'cancelled')),
-    CONSTRAINT order_total_amount_not_negative CHECK (total_amount >= 0),
+    CONSTRAINT order_total_amount_not_negative CHECK (total_amount BETWEEN 0 AND 99999999.99),
     CONSTRAINT order_customer_id_fk FOREIGN KEY (customer_id) REFERENCES customer (customer_id)
         ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
 );
@@ -57,7 +58,7 @@ CREATE TABLE order_item (
     quantity       integer        NOT NULL,
     price_per_unit numeric(10, 2) NOT NULL,
     CONSTRAINT order_item_quantity_positive           CHECK (quantity >= 1),
-    CONSTRAINT order_item_price_per_unit_not_negative CHECK (price_per_unit >= 0),
+    CONSTRAINT order_item_price_per_unit_not_negative CHECK (price_per_unit BETWEEN 0 AND 99999999.99),
     CONSTRAINT order_item_order_id_fk FOREIGN KEY (order_id) REFERENCES "order" (order_id)
         ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT order_item_product_id_fk FOREIGN KEY (product_id) REFERENCES product (product_id)
@@ -71,6 +72,8 @@ CREATE TABLE cart (
     customer_id  integer     NOT NULL,
     last_updated timestamptz NOT NULL DEFAULT statement_timestamp(),
     CONSTRAINT cart_customer_unique UNIQUE (customer_id),
+    CONSTRAINT cart_last_updated_in_range
+        CHECK (last_updated BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00'),
     CONSTRAINT cart_customer_id_fk FOREIGN KEY (customer_id) REFERENCES customer (customer_id)
         ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
 );
@@ -111,7 +114,8 @@ CREATE TABLE product_sales (
     product_id       integer        NOT NULL,        -- no foreign key: its checks would wait for others
     main             boolean        NOT NULL,
     quantity         bigint         NOT NULL,
-    revenue          numeric(30, 2) NOT NULL
+    revenue          numeric(30, 2) NOT NULL,
+    CONSTRAINT product_sales_revenue_number CHECK (revenue < 'NaN')
 );
 CREATE INDEX ON product_sales (product_id);
 CREATE INDEX ON product_sales (main, quantity DESC, product_id);

@@ -10,8 +10,9 @@ import pytest
 from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
-from django.db import DatabaseError, IntegrityError, connection, models, transaction
+from django.db import DatabaseError, DataError, IntegrityError, connection, models, transaction
 from django.db.models import RestrictedError
+from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -39,7 +40,7 @@ def test_the_migrations_are_complete_and_go_back_and_forth() -> None:
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype IN ('f', 'u') ORDER BY 1"
     )
     before = sql(keys)
-    for target in ("0001", "0002", "zero", "0005"):
+    for target in ("0001", "0002", "zero", "0007"):
         call_command("migrate", "shop", target, verbosity=0)
     assert sql(keys) == before
 
@@ -51,6 +52,10 @@ BROKEN = {
     "order_total_amount_not_negative": 'UPDATE "order" SET total_amount = -0.01',
     "order_item_quantity_positive": "UPDATE order_item SET quantity = 0",
     "order_item_price_per_unit_not_negative": "UPDATE order_item SET price_per_unit = -0.01",
+    "order_order_date_in_range": "UPDATE \"order\" SET order_date = '10000-01-01'",
+    "cart_last_updated_in_range": "UPDATE cart SET last_updated = 'infinity'",
+    "product_sales_revenue_number": "ALTER TABLE product_sales DISABLE TRIGGER product_sales_refuse; "
+    "UPDATE product_sales SET revenue = 'NaN'",
     "cart_item_quantity_positive": "UPDATE cart_item SET quantity = 0",
     "customer_email_lower_case": "UPDATE customer SET email = 'Deborah.Bruen@example.com'",
     "customer_email_unique": "INSERT INTO customer (first_name, last_name, email, password) "
@@ -67,6 +72,49 @@ BROKEN = {
     "cart_item_cart_id_fk": "UPDATE cart_item SET cart_id = 0",
     "cart_item_product_id_fk": "UPDATE cart_item SET product_id = 0",
 }
+
+
+NOT_PYTHON = [
+    ("product_price_not_negative", "UPDATE product SET price = 'NaN'"),
+    ("order_total_amount_not_negative", "UPDATE \"order\" SET total_amount = 'NaN'"),
+    ("order_item_price_per_unit_not_negative", "UPDATE order_item SET price_per_unit = 'NaN'"),
+    *(
+        ("order_order_date_in_range", f"UPDATE \"order\" SET order_date = '{date}'")
+        for date in ("10000-01-01", "0001-12-31 BC", "infinity", "-infinity")
+    ),
+    *(
+        ("cart_last_updated_in_range", f"UPDATE cart SET last_updated = '{time}'")
+        for time in ("10000-01-01 00:00:00+00", "0001-12-31 23:59:59+00 BC", "infinity", "-infinity")
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "statement"), NOT_PYTHON)
+def test_what_python_cannot_hold_is_refused(name: str, statement: str, order: Order, cart: Cart) -> None:
+    with pytest.raises(IntegrityError) as refusal, transaction.atomic():
+        sql(statement)
+    assert refusal.value.__cause__.diag.constraint_name == name  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("column", ["product.price", "order.total_amount", "order_item.price_per_unit"])
+@pytest.mark.parametrize("amount", ["Infinity", "-Infinity"])
+def test_no_amount_is_infinite(column: str, amount: str, order: Order) -> None:
+    table, name = column.split(".")
+    with pytest.raises(DataError, match="cannot hold an infinite value"), transaction.atomic():
+        sql(f'UPDATE "{table}" SET {name} = %s', amount)
+
+
+@pytest.mark.parametrize(
+    ("date", "time"),
+    [("0001-01-01", "0001-01-01 00:00:00+00"), ("9999-12-31", "9999-12-31 23:59:59.999999+00")],
+)
+def test_the_lists_show_the_first_and_the_last_day(
+    date: str, time: str, order: Order, cart: Cart, admin_client: Client
+) -> None:
+    sql('UPDATE "order" SET order_date = %s', date)
+    sql("UPDATE cart SET last_updated = %s", time)
+    for path in ("order/", f"order/{order.pk}/change/", "cart/", f"cart/{cart.pk}/change/"):
+        assert admin_client.get(f"/admin/shop/{path}").status_code == 200
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from shop.catalog.models import Product
 from shop.customers.models import Customer
-from shop.database.fields import ZERO
+from shop.database.fields import TIMES, ZERO
 
 
 class CartQuerySet(models.QuerySet["Cart"]):
@@ -42,6 +42,13 @@ class Cart(models.Model):
 
     class Meta:
         db_table = "cart"
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(last_updated__range=TIMES),
+                name="cart_last_updated_in_range",
+                violation_error_message="The time must be in the years 1 to 9999.",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"Cart of {self.customer}"

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q, Sum
 from django.db.models.functions import Cast, Coalesce, Round
 
-from shop.database.fields import ZERO
+from shop.database.fields import AMOUNTS, ZERO
 
 LOW_STOCK = 10
 """A product with fewer units than this is low on stock."""
@@ -110,7 +110,7 @@ class Product(models.Model):
         db_table = "product"
         constraints = (
             models.CheckConstraint(
-                condition=Q(price__gte=0),
+                condition=Q(price__range=AMOUNTS),
                 name="product_price_not_negative",
                 violation_error_message="The price must not be negative.",
             ),
@@ -147,6 +147,9 @@ class ProductSales(models.Model):
         constraints = (
             models.UniqueConstraint(
                 fields=["product"], condition=Q(main=True), name="product_sales_main_unique"
+            ),
+            models.CheckConstraint(
+                condition=Q(revenue__lt=models.Value("NaN")), name="product_sales_revenue_number"
             ),
         )
 

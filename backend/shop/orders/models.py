@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from shop.catalog.models import Product
 from shop.customers.models import Customer, full_name
-from shop.database.fields import ZERO
+from shop.database.fields import AMOUNTS, DATES, ZERO
 
 
 class OrderStatus(models.TextChoices):
@@ -86,12 +86,17 @@ class Order(models.Model):
         )
         constraints = (
             models.CheckConstraint(
+                condition=Q(order_date__range=DATES),
+                name="order_order_date_in_range",
+                violation_error_message="The date must be in the years 1 to 9999.",
+            ),
+            models.CheckConstraint(
                 condition=Q(status__in=OrderStatus.values),
                 name="order_status_known",
                 violation_error_message="The status must be one of the five.",
             ),
             models.CheckConstraint(
-                condition=Q(total_amount__gte=0),
+                condition=Q(total_amount__range=AMOUNTS),
                 name="order_total_amount_not_negative",
                 violation_error_message="The total amount must not be negative.",
             ),
@@ -143,7 +148,7 @@ class OrderItem(models.Model):
                 violation_error_message="The quantity must be at least 1.",
             ),
             models.CheckConstraint(
-                condition=Q(price_per_unit__gte=0),
+                condition=Q(price_per_unit__range=AMOUNTS),
                 name="order_item_price_per_unit_not_negative",
                 violation_error_message="The price must not be negative.",
             ),

@@ -58,6 +58,8 @@ ALL = [
     "0003_order_customer_index",
     "0004_product_sales",
     "0005_views",
+    "0006_number_and_date_ranges",
+    "0007_validate_ranges",
 ]
 
 
@@ -66,7 +68,7 @@ def test_of_three_at_once_one_migrates(other_database: Any) -> None:
         results = [(process, *process.communicate(timeout=60)) for process in (first, second, third)]
     assert [(process.returncode, err) for process, _, err in results] == [(0, "")] * 3
     outputs = [out for _, out, _ in results]
-    assert sum("Applying shop.0005_views... OK" in out for out in outputs) == 1
+    assert sum("Applying shop.0007_validate_ranges... OK" in out for out in outputs) == 1
     assert sum("No migrations to apply." in out for out in outputs) == 2
     assert applied(other_database) == ALL
 
@@ -122,9 +124,9 @@ def test_a_table_in_use_is_left_alone(other_database: Any) -> None:
         "CommandError: another transaction kept a table locked for 0.8 s; the migration that needs it was "
         "undone: try again\n",
     )
-    assert out.endswith("  Unapplying shop.0005_views...\n")
+    assert out.endswith("  Unapplying shop.0006_number_and_date_ranges...\n")
     other_database.execute("ROLLBACK")
-    assert applied(other_database) == ALL
+    assert applied(other_database) == ALL[:6]
     other_database.execute("SELECT FROM category_stock, customer_spending")
 
 
@@ -138,6 +140,58 @@ def test_a_statement_may_take_its_time(other_database: Any) -> None:
         other_database.execute("ROLLBACK")
         assert process.communicate(timeout=20) == ("", "")
     assert applied(other_database) == ALL[:3]
+
+
+def test_rows_that_break_a_new_rule_are_named_and_can_be_mended(other_database: Any) -> None:
+    assert run("migrate", "-v0", "shop", "0005") == (0, "", "")
+    other_database.execute(
+        """
+        INSERT INTO category (category_name) VALUES ('Home');
+        INSERT INTO product (name, price, category_id) SELECT 'Lamp', 'NaN', 1 FROM generate_series(1, 7);
+        INSERT INTO customer (first_name, last_name, email, password) VALUES ('A', 'B', 'a@b.example', '!');
+        INSERT INTO "order" (customer_id, order_date) VALUES (1, '10000-01-01'), (1, '0001-01-01');
+        INSERT INTO "order" (customer_id, total_amount) VALUES (1, 'NaN');
+        INSERT INTO order_item (order_id, product_id, quantity, price_per_unit)
+            VALUES (2, 5, 3, 'NaN'), (2, 5, 1, 0.5), (2, 6, 1, 7);
+        INSERT INTO cart (customer_id, last_updated) VALUES (1, '-infinity')
+        """
+    )
+    code, out, err = run("migrate")
+    assert (code, err) == (
+        1,
+        "CommandError: the data do not fit: "
+        "product.price is NaN where product_id is 1, 2, 3, 4, 5 and 2 more; "
+        "order.total_amount is NaN where order_id is 3; "
+        "order.order_date is not in the years 1 to 9999 where order_id is 1; "
+        "order_item.price_per_unit is NaN where order_item_id is 1; "
+        "cart.last_updated is not in the years 1 to 9999 where cart_id is 1: "
+        "give these rows right values, then migrate again\n",
+    )
+    assert out.endswith("  Applying shop.0006_number_and_date_ranges...\n")
+    assert applied(other_database) == ALL[:5]
+    other_database.execute(
+        """
+        UPDATE product SET price = 1 WHERE price = 'NaN';
+        UPDATE "order" SET total_amount = 2 WHERE total_amount = 'NaN';
+        UPDATE "order" SET order_date = '2025-11-26' WHERE order_date > '9999-12-31';
+        UPDATE order_item SET price_per_unit = 4 WHERE price_per_unit = 'NaN';
+        UPDATE cart SET last_updated = now()
+        """
+    )
+    assert run("migrate", "-v0") == (0, "", "")
+    assert applied(other_database) == ALL
+    other_database.execute("SELECT product_id, quantity, revenue::text FROM product_sales ORDER BY 1")
+    assert other_database.fetchall()[4:] == [(5, 4, "12.50"), (6, 1, "7.00"), (7, 0, "0.00")]
+
+
+def test_rows_are_checked_while_others_write(other_database: Any) -> None:
+    assert run("migrate", "-v0", "shop", "0006") == (0, "", "")
+    other_database.execute(
+        'BEGIN; LOCK TABLE product, "order", order_item, cart, product_sales IN ROW EXCLUSIVE MODE'
+    )
+    assert run("migrate", "-v0") == (0, "", "")
+    other_database.execute("ROLLBACK")
+    assert applied(other_database) == ALL
 
 
 def test_every_migration_is_all_or_nothing() -> None:
@@ -168,7 +222,7 @@ def test_what_is_missing_is_named(other_database: Any) -> None:
     assert (code, out) == (1, "")
     assert err.startswith("CommandError: gave up after 0 s: migrations are missing: ")
     assert "shop.0003_order_customer_index" not in err
-    assert "shop.0004_product_sales, shop.0005_views" in err
+    assert "shop.0004_product_sales, shop.0005_views, shop.0006_number_and_date_ranges" in err
 
 
 def test_the_others_wait_for_the_migrations(other_database: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
-from django.db import OperationalError, connections
+from django.db import DataError, IntegrityError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg2.errors import LockNotAvailable
 
@@ -25,8 +25,8 @@ class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> None:
         """Migrate as Django does.
 
-        Raises CommandError when another migrate does not end, a table stays locked, or a transaction pooler
-        is in between, which does not keep a session's lock.
+        Raises CommandError when another migrate does not end, a table stays locked, rows break a new rule, or
+        a transaction pooler is in between, which does not keep a session's lock.
         """
         if options["check_unapplied"] or options["plan"]:
             super().handle(*args, **options)
@@ -51,6 +51,9 @@ class Command(migrate.Command):
                     "another transaction kept a table locked for 0.8 s; the migration that needs it was "
                     "undone: try again"
                 ) from None
+            except (DataError, IntegrityError) as error:
+                self.stdout.write()
+                raise CommandError(f"the data do not fit: {' '.join(str(error).split())}") from None
 
     @contextmanager
     def alone(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
