@@ -3,14 +3,18 @@
 import atexit
 import gc
 import itertools
+import json
 import logging
 import os
 import re
 import shutil
+import socket
 import tempfile
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
+from gunicorn import util
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
@@ -33,6 +37,8 @@ graceful_timeout = 30
 # As much as nginx lets pass, so that it is Django that refuses it, in JSON.
 limit_request_line = 8190
 limit_request_fields = 1000
+# The shop lies at the root: nobody may say that it lies elsewhere.
+forwarder_headers = ""
 # A worker is replaced before a leak could matter; not all at the same time.
 max_requests = 10_000
 max_requests_jitter = 1_000
@@ -86,6 +92,26 @@ class logger_class(Logger):  # type: ignore[misc]  # noqa: N801
         for handler in self.error_log.handlers:
             handler.setFormatter(json_lines())
             handler.addFilter(quote_nothing)
+
+
+def write_error(sock: socket.socket, status: int, _reason: str, _message: str) -> None:
+    """Answer what gunicorn itself refuses, in the one shape that the API has; its message quotes headers."""
+    if status == HTTPStatus.NOT_IMPLEMENTED:  # a made-up Transfer-Encoding is no fault of the shop's
+        status = HTTPStatus.BAD_REQUEST
+    phrase = HTTPStatus(status).phrase
+    body = json.dumps({"error": phrase})
+    head = (
+        f"HTTP/1.1 {status} {phrase}",
+        "Connection: close",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+    )
+    util.write_nonblock(sock, "\r\n".join([*head, "", body]).encode())
+
+
+util.write_error = write_error
 
 
 def when_ready(_: object) -> None:

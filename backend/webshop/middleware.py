@@ -4,22 +4,24 @@ import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.views import defaults
 
 from shop.api.errors import DATABASE_AWAY, RETRY_AFTER_SECONDS
 
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 OUTAGE = f"<!doctype html><title>Webshop</title><p>{DATABASE_AWAY}. Try again in a moment."
 
 
 def refuse_unstorable_text(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: answer 400 to what PostgreSQL text cannot hold, where it would reach SQL.
+    """Middleware: answer 400 to a Content-Type without sense, and to what PostgreSQL text cannot hold.
 
     That is a null byte, and half a character, which forms can hold in other encodings than UTF-8.
     """
@@ -29,7 +31,11 @@ def refuse_unstorable_text(
         if "\0" in session_key or "%00" in request.META["QUERY_STRING"]:
             message = "null byte"
             raise BadRequest(message)
-        if request.method == "POST" and (request.encoding or "utf-8").lower() not in ("utf-8", "utf8"):
+        if request.content_type is None:
+            message = "Content-Type"
+            raise BadRequest(message)
+        charset = (request.content_params or {}).get("charset", "utf-8").lower()
+        if request.content_type in FORMS and charset not in ("utf-8", "utf8"):
             message = "not UTF-8"
             raise BadRequest(message)
         return get_response(request)
@@ -37,6 +43,25 @@ def refuse_unstorable_text(
     return middleware
 
 
+def without_form(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Return this page for an error as one that leaves the request's form alone.
+
+    Django's pages look into the form for the CSRF token, and fail when it is the form that cannot be read.
+    """
+
+    def handler(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        request.POST = QueryDict()
+        return page(request, *args, **kwargs)
+
+    return handler
+
+
+bad_request = without_form(defaults.bad_request)
+permission_denied = without_form(defaults.permission_denied)
+page_not_found = without_form(defaults.page_not_found)
+
+
+@without_form
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer a page that failed (handler500): 503 when it is the database that does not answer, else 500."""
     if isinstance(sys.exception(), OperationalError | InterfaceError):

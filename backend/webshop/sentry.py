@@ -30,5 +30,5 @@ def report_to(dsn: str) -> None:
     except BadDsn:
         message = "SENTRY_DSN must be a DSN such as https://<key>@<host>/<project>"
         raise ImproperlyConfigured(message) from None
-    # Whoever asks under a made-up host name is no failure.
-    ignore_logger("django.security.DisallowedHost")
+    # What a caller did wrong is no failure.
+    ignore_logger("django.security.*")

@@ -321,7 +321,11 @@ if sentry_dsn := env_secret("SENTRY_DSN"):
     report_to(sentry_dsn)
 
 # Development's log is for people, production's for programs. The log of a container is its stdout and stderr.
-LOG_LEVELS = {name: {"level": "INFO"} for name in ("django", "shop", "webshop")}
+LOG_LEVELS = {
+    **{name: {"level": "INFO"} for name in ("django", "shop", "webshop")},
+    # It warns that an answer to HEAD has a body, and takes that off.
+    "gunicorn.http.wsgi": {"level": "ERROR"},
+}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -357,7 +361,6 @@ if not DEBUG:
         "webshop.request": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
         # All but its traceback stands in the line of the request.
         "django.request": {"filters": ["failures"]},
-        # They quote headers.
-        "django.security.DisallowedHost": {"handlers": ["null"], "propagate": False},
-        "django.security.csrf": {"handlers": ["null"], "propagate": False},
+        # What a caller did wrong; some of it quotes headers.
+        "django.security": {"handlers": ["null"], "propagate": False},
     }

@@ -11,6 +11,9 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
+handler400 = "webshop.middleware.bad_request"
+handler403 = "webshop.middleware.permission_denied"
+handler404 = "webshop.middleware.page_not_found"
 handler500 = "webshop.middleware.server_error"
 
 if "debug_toolbar" in settings.INSTALLED_APPS:

@@ -85,6 +85,8 @@ def json_api(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callabl
             return get_response(request)
         try:
             request.get_host()  # raises when it is foreign, as CommonMiddleware does for pages
+            if request.content_type is None:
+                raise ApiError(HTTPStatus.BAD_REQUEST, "The Content-Type makes no sense")
             return answer(request)
         except ApiError as refusal:
             return refusal.response()
