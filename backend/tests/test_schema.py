@@ -16,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, OrderStatus, Product
+from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
 
 pytestmark = pytest.mark.django_db
 
@@ -275,23 +275,6 @@ def test_a_password_is_a_hash(deborah: Customer, settings: Settings) -> None:
     assert deborah.check_password("geheim")
     assert not deborah.check_password("Geheim")
     assert not Customer(password="geheim").check_password("geheim")
-
-
-@pytest.mark.parametrize(
-    ("status", "moved"),
-    [
-        (OrderStatus.PROCESSING, ["pending"]),
-        (OrderStatus.SHIPPED, ["pending", "processing"]),
-        (OrderStatus.COMPLETED, ["pending", "processing", "shipped"]),
-        (OrderStatus.CANCELLED, ["pending", "processing", "shipped"]),
-    ],
-)
-def test_orders_move_forward_only(status: OrderStatus, moved: list[str], deborah: Customer) -> None:
-    orders = {old: Order.objects.create(customer=deborah, status=old) for old in OrderStatus.values}
-    assert Order.objects.move_to(status) == len(moved)
-    for old, order in orders.items():
-        order.refresh_from_db()
-        assert order.status == (status if old in moved else old)
 
 
 def test_the_total_is_the_sum_of_the_lines(order: Order, computer: Product) -> None:

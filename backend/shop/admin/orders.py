@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
@@ -15,7 +17,11 @@ from django.utils.translation import ngettext
 from shop.admin.base import LineInline, ShopAdmin, change_link
 from shop.admin.csv_export import csv_response
 from shop.admin.forms import OrderItemForm, OrderItemFormSet
+from shop.orders import workflow
 from shop.orders.models import Order, OrderItem, OrderItemQuerySet, OrderQuerySet, OrderStatus
+
+MOVE_AT_ONCE = 50_000
+"""So many orders can be moved in one go; each stays locked until all of them have moved."""
 
 
 class OrderItemInline(LineInline):
@@ -74,14 +80,29 @@ class OrderAdmin(ShopAdmin):
         self.move(request, queryset, OrderStatus.CANCELLED)
 
     def move(self, request: HttpRequest, queryset: OrderQuerySet, status: OrderStatus) -> None:
-        """Move the orders to this status, and say how many moved and how many stayed."""
-        selected = queryset.count()
-        moved = queryset.move_to(status)
+        """Move the orders to this status, write it into their history, and say how many moved and stayed."""
+        selected = list(queryset.values_list("pk", flat=True)[: MOVE_AT_ONCE + 1])
+        if len(selected) > MOVE_AT_ONCE:
+            text = f"More than {MOVE_AT_ONCE:,} orders are selected: move fewer at once."
+            self.message_user(request, text, messages.ERROR)
+            return
+        with transaction.atomic():
+            moved = workflow.move(orders=selected, to=status)
+            LogEntry.objects.bulk_create(
+                LogEntry(
+                    user_id=request.user.pk,  # type: ignore[misc]
+                    content_type=ContentType.objects.get_for_model(Order),
+                    object_id=key,
+                    object_repr=str(Order(pk=key)),
+                    action_flag=CHANGE,
+                    change_message=f"Changed Status from {came_from} to {status}.",
+                )
+                for key, came_from in moved.items()
+            )
         if moved:
-            text = ngettext("%d order is %s now.", "%d orders are %s now.", moved)
-            self.message_user(request, text % (moved, status), messages.SUCCESS)
-        stayed = selected - moved
-        if stayed > 0:
+            text = ngettext("%d order is %s now.", "%d orders are %s now.", len(moved))
+            self.message_user(request, text % (len(moved), status), messages.SUCCESS)
+        if stayed := len(selected) - len(moved):
             text = ngettext(
                 "%d order stayed as it was: it is as far already, or closed.",
                 "%d orders stayed as they were: they are as far already, or closed.",

@@ -23,10 +23,6 @@ class OrderStatus(models.TextChoices):
     CANCELLED = "cancelled"
 
 
-OPEN_STATUSES = (OrderStatus.PENDING, OrderStatus.PROCESSING, OrderStatus.SHIPPED)
-"""The statuses an order can leave, in the order it goes through them."""
-
-
 class OrderQuerySet(models.QuerySet["Order"]):
     """Queries on orders."""
 
@@ -38,14 +34,6 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Return the number and the total amount of the orders in each status that any has."""
         sums = {"orders": Count("pk"), "revenue": Sum("total_amount")}
         return self.order_by().values("status").annotate(**sums).values_list("status", *sums)
-
-    def move_to(self, status: OrderStatus) -> int:
-        """Move the open orders that are not as far yet to this status, and return their number.
-
-        Completed and cancelled orders stay as they are.
-        """
-        before = OPEN_STATUSES[: OPEN_STATUSES.index(status)] if status in OPEN_STATUSES else OPEN_STATUSES
-        return self.filter(status__in=before).update(status=status)
 
     @transaction.atomic
     def update_totals(self) -> None:
