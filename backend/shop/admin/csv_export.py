@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import batched
 from typing import Any
@@ -15,7 +16,10 @@ ROWS_AT_ONCE = 2000
 # Excel takes a CSV file for UTF-8 only when it begins with this.
 BYTE_ORDER_MARK = "\ufeff"
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet computes a cell that begins with one of these signs, also behind blanks and quotes, which it
+# may drop. Where decimals have a comma it splits lines at semicolons, whatever quotes stand amid a line: so
+# one text can become several cells.
+CELL_OF_A_FORMULA = re.compile(r"""^(?=[\t\r\n])|(^|[;,\t\r\n])(?=(?:"|[^\S\t\r\n])*[=+\-@＝＋－＠])""")
 
 
 def csv_response(name: str, queryset: QuerySet[Any], columns: Mapping[str, str]) -> StreamingHttpResponse:
@@ -43,5 +47,5 @@ def csv_lines(rows: Iterable[tuple[Any, ...]]) -> str:
 
 
 def harmless(cell: Any) -> Any:
-    """Return the cell, or for text that a spreadsheet would run as a formula, the text behind a quote."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+    """Return the cell, or for text the text with an apostrophe before all that would become a formula."""
+    return CELL_OF_A_FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell

@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from shop.admin.csv_export import ROWS_AT_ONCE
+from shop.admin.csv_export import ROWS_AT_ONCE, csv_lines
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, OrderStatus, Product
 from shop.orders.workflow import move
 
@@ -423,13 +423,40 @@ def test_export_of_products(admin_client: Client, gloves: Product, computer: Pro
     )
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-def test_export_disarms_formulas(admin_client: Client, gloves: Product, start: str) -> None:
-    gloves.name = f"{start}1+1"
-    gloves.save()
-    table = run(admin_client, "export", gloves).getvalue().decode("utf-8-sig")
-    _, row = csv.reader(io.StringIO(table, newline=""))
-    assert row == [str(gloves.pk), f"'{start}1+1", "", "235.99", "58", "Home"]
+FORMULA_STARTS = "=+-@＝＋－＠"
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        *((f"{start}1+1", f"'{start}1+1") for start in FORMULA_STARTS),
+        ("\t=1+1", "'\t'=1+1"),
+        ("\r1+1", '"\'\r1+1"'),
+        ("\n1+1", '"\'\n1+1"'),
+        (" =1+1", "' =1+1"),
+        ("Mug;=1+1", "Mug;'=1+1"),
+        ("Mug;＝1+1;-2", "Mug;'＝1+1;'-2"),
+        ("Mug,@SUM(1)", '"Mug,\'@SUM(1)"'),
+        ("Mug\n+1", '"Mug\n\'+1"'),
+        ('Mug;"=1+1"', '"Mug;\'""=1+1"""'),
+        ('"=1+1"', '"\'""=1+1"""'),
+        ("Müller's Mug; 3-4 cups, 1+1 free", '"Müller\'s Mug; 3-4 cups, 1+1 free"'),
+    ],
+)
+def test_export_disarms_formulas(admin_client: Client, gloves: Product, text: str, written: str) -> None:
+    Product.objects.update(name=text)
+    exported = run(admin_client, "export", gloves).getvalue()
+    assert exported == (
+        b"\xef\xbb\xbfproduct_id,name,description,price,stock,category\r\n"
+        + f"{gloves.pk},{written},,235.99,58,Home\r\n".encode()
+    )
+    for separator in ",;\t":
+        for row in csv.reader(io.StringIO(exported.decode("utf-8-sig"), newline=""), delimiter=separator):
+            assert not [cell for cell in row if cell.strip(' \t\r\n"').startswith(tuple(FORMULA_STARTS))]
+
+
+def test_numbers_stay_numbers_in_an_export() -> None:
+    assert csv_lines([(Decimal("-5.00"), -3, None)]) == "-5.00,-3,\r\n"
 
 
 def test_export_streams_all_of_a_search(
