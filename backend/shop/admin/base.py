@@ -15,7 +15,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import BadRequest, ValidationError
-from django.db.models import Count, Field, Model, OuterRef, QuerySet, Subquery
+from django.db.models import CASCADE, Count, Field, Model, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -48,7 +48,27 @@ def change_link(obj: Model) -> SafeString:
     return format_html('<a href="{}">{}</a>', url, obj)
 
 
-class KnowsWhatWasSeen(admin.options.BaseModelAdmin):
+def cascade(
+    model: type[Model], path: str = "", above: Sequence[type[Model]] = ()
+) -> dict[type[Model], list[str]]:
+    """Return the tables that lose rows together with this one, each with the paths from its rows to this one.
+
+    `path` leads from this one to the table asked for, by way of the tables `above`. The rows that a table
+    loses to itself, as a tree does, are not among them: no path of a certain length leads to all.
+    """
+    found: dict[type[Model], list[str]] = {}
+    for relation in model._meta.related_objects:
+        related: Any = relation.related_model
+        if relation.on_delete is not CASCADE or related in (*above, model):
+            continue
+        to_here = f"{relation.field.name}__{path}" if path else relation.field.name
+        found.setdefault(related, []).append(to_here)
+        for table, paths in cascade(related, to_here, (*above, model)).items():
+            found.setdefault(table, []).extend(paths)
+    return found
+
+
+class OptimisticLocking(admin.options.BaseModelAdmin):
     """Compares a form with what its page showed, not with what the database holds when it comes back."""
 
     def formfield_for_dbfield(self, db_field: Field, request: HttpRequest, **kwargs: Any) -> Any:
@@ -56,7 +76,16 @@ class KnowsWhatWasSeen(admin.options.BaseModelAdmin):
         return super().formfield_for_dbfield(db_field, request, show_hidden_initial=True, **kwargs)
 
 
-class LineInline(KnowsWhatWasSeen, admin.TabularInline):
+class Subtotal:
+    """The subtotal of a line, which its QuerySet adds to it."""
+
+    @admin.display(ordering="subtotal")
+    def subtotal(self, line: Any) -> Decimal:
+        """Return the quantity times the price."""
+        return Decimal(line.subtotal)
+
+
+class LineInline(Subtotal, OptimisticLocking, admin.TabularInline):
     """The lines of an order or a cart, inside its page."""
 
     autocomplete_fields = ("product",)
@@ -67,12 +96,8 @@ class LineInline(KnowsWhatWasSeen, admin.TabularInline):
         lines: Any = super().get_queryset(request)
         return lines.with_subtotal().select_related("product").order_by("pk")  # type: ignore[no-any-return]
 
-    def subtotal(self, line: Any) -> Decimal:
-        """Return the quantity times the price."""
-        return Decimal(line.subtotal)
 
-
-class ShopAdmin(KnowsWhatWasSeen, admin.ModelAdmin):
+class ShopAdmin(OptimisticLocking, admin.ModelAdmin):
     """The admin of any table of the shop."""
 
     show_full_result_count = False
@@ -82,9 +107,6 @@ class ShopAdmin(KnowsWhatWasSeen, admin.ModelAdmin):
 
     number_field = ""
     """The column in which a search for a number looks, and in no other."""
-
-    cascade: dict[type[Model], str] = {}
-    """The tables that lose rows together with this one, and how their rows refer to it."""
 
     restriction = ("", "", "")
     """The relation that keeps a row from being deleted, and how to say so of one and of many rows."""
@@ -151,11 +173,12 @@ class ShopAdmin(KnowsWhatWasSeen, admin.ModelAdmin):
         keys = [obj.pk for obj in objs]
         counts = {plural: len(objs)}
         forbidden = set()
-        for model, foreign_key in self.cascade.items():
-            number = model._default_manager.filter(**{f"{foreign_key}__in": keys}).count()
-            if number:
+        for model, paths in cascade(self.model).items():
+            goes = Q.create([(f"{path}__in", keys) for path in paths], Q.OR)
+            if number := model._base_manager.filter(goes).count():
                 counts[str(model._meta.verbose_name_plural)] = number
-                if not self.admin_site.get_model_admin(model).has_delete_permission(request):
+                registered = self.admin_site.is_registered(model)
+                if registered and not self.admin_site.get_model_admin(model).has_delete_permission(request):
                     forbidden.add(str(model._meta.verbose_name))
         name = capfirst(self.opts.verbose_name)
         links: list[str] = [format_html("{}: {}", name, change_link(obj)) for obj in objs]

@@ -42,7 +42,6 @@ class CartAdmin(ShopAdmin):
     date_hierarchy = "last_updated"
     autocomplete_fields = ("customer",)
     ordering = ("-last_updated", "-cart_id")
-    cascade = {CartItem: "cart"}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Add number_of_lines, and fetch the customer, whose name is the cart's."""

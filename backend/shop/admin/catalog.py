@@ -11,7 +11,6 @@ from django.utils.safestring import SafeString
 
 from shop.admin.base import ShopAdmin, list_link, number_of
 from shop.admin.csv_export import csv_response
-from shop.carts.models import CartItem
 from shop.catalog.models import LOW_STOCK, Category, Product
 
 
@@ -75,7 +74,6 @@ class ProductAdmin(ShopAdmin):
     autocomplete_fields = ("category",)
     ordering = ("product_id",)
     actions = ("export",)
-    cascade = {CartItem: "product"}
     restriction = ("order_items", "part of %d order line", "part of %d order lines")
 
     @admin.action(permissions=["view"], description="Export selected %(verbose_name_plural)s as CSV")

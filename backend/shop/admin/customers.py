@@ -10,9 +10,8 @@ from django.utils.safestring import SafeString
 
 from shop.admin.base import ShopAdmin, list_link, number_of
 from shop.admin.forms import CustomerForm
-from shop.carts.models import Cart, CartItem
 from shop.customers.models import Customer
-from shop.orders.models import Order, OrderItem
+from shop.orders.models import Order
 
 
 @admin.register(Customer)
@@ -25,12 +24,6 @@ class CustomerAdmin(ShopAdmin):
     list_display_links = ("customer_id", "first_name", "last_name")
     search_fields = ("first_name", "last_name", "email", "plz", "ort")
     ordering = ("last_name", "first_name", "customer_id")
-    cascade = {
-        Order: "customer",
-        OrderItem: "order__customer",
-        Cart: "customer",
-        CartItem: "cart__customer",
-    }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Add number_of_orders."""

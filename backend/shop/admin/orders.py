@@ -2,7 +2,6 @@
 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
 
-from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
@@ -14,7 +13,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 
-from shop.admin.base import LineInline, ShopAdmin, change_link
+from shop.admin.base import LineInline, ShopAdmin, Subtotal, change_link
 from shop.admin.csv_export import csv_response
 from shop.admin.forms import OrderItemForm, OrderItemFormSet
 from shop.orders import workflow
@@ -52,7 +51,6 @@ class OrderAdmin(ShopAdmin):
     autocomplete_fields = ("customer",)
     ordering = ("-order_date", "-order_id")
     actions = ("process", "ship", "complete", "cancel", "export")
-    cascade = {OrderItem: "order"}
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save the lines, then the total they make."""
@@ -119,7 +117,7 @@ class OrderAdmin(ShopAdmin):
 
 
 @admin.register(OrderItem)
-class OrderItemAdmin(ShopAdmin):
+class OrderItemAdmin(Subtotal, ShopAdmin):
     """The lines of all orders, to look at and delete; they are added and changed in their order."""
 
     fields = ("order", "product", "quantity", "price_per_unit")
@@ -146,11 +144,6 @@ class OrderItemAdmin(ShopAdmin):
     def its_order(self, line: Any) -> SafeString:
         """Link to the order, where the line can be changed."""
         return change_link(line.order)
-
-    @admin.display(ordering="subtotal")
-    def subtotal(self, line: Any) -> Decimal:
-        """Return the quantity times the price."""
-        return Decimal(line.subtotal)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Delete the line, and compute its order's total anew."""
