@@ -48,7 +48,7 @@ def read_env_file(path: Path) -> dict[str, str]:
 environment = ChainMap(dict(os.environ), read_env_file(BASE_DIR / ".env"))
 if not environment.keys() & {"DATABASE_HOST", "DJANGO_SECRET_KEY", "DJANGO_SECRET_KEY_FILE"}:
     # Nobody says what to run: it is the development shop that `manage.py quickstart` runs here, if it does.
-    environment.maps.append(read_env_file(BASE_DIR / ".postgres" / "env"))
+    environment.maps.insert(1, read_env_file(BASE_DIR / ".postgres" / "env"))
 
 
 def env_choice(name: str, choices: tuple[str, ...], default: str) -> str:

@@ -259,6 +259,14 @@ def test_what_quickstart_left_behind_never_opens_production(checkout: Path) -> N
     assert setting(checkout, "settings.DEBUG, settings.SHOP_API_AUTH", **production) == "False required"
 
 
+def test_the_ports_that_compose_publishes_do_not_hide_quickstarts_database(checkout: Path) -> None:
+    (checkout / ".env").write_text("SHOP_PORT=8001\nDATABASE_PORT=5433\n")
+    (checkout / ".postgres").mkdir()
+    (checkout / ".postgres" / "env").write_text("DEBUG=1\nDATABASE_HOST=/tmp/webshop-x\nDATABASE_PORT=5432\n")
+    keys = "settings.DATABASES['default']['HOST'], settings.DATABASES['default']['PORT']"
+    assert setting(checkout, keys) == "/tmp/webshop-x 5432"
+
+
 def test_an_unreadable_env_file_is_one_line(checkout: Path) -> None:
     (checkout / ".env").write_bytes(b"DEBUG=1\n\xff\xfe")
     result = run(checkout, "manage.py", "check")
