@@ -10,5 +10,5 @@ class ShopConfig(AppConfig):
     default_auto_field = "django.db.models.AutoField"
 
     def ready(self) -> None:
-        """Register the check of the standby."""
-        from shop.database import standby  # noqa: F401
+        """Register the check of the standby, and what guards the values in errors."""
+        from shop.database import errors, standby  # noqa: F401
