@@ -38,7 +38,8 @@ class CartAdmin(ShopAdmin):
     inlines = (CartItemInline,)
     list_display = ("cart_id", "customer", "customer__email", "number_of_lines", "last_updated")
     list_display_links = ("cart_id", "customer")
-    search_fields = ("customer__first_name", "customer__last_name", "customer__email")
+    search_fields = ("cart_id__exact", "customer__first_name", "customer__last_name", "customer__email")
+    search_help_text = "The number of a cart, or the name or e-mail address of a customer"
     date_hierarchy = "last_updated"
     autocomplete_fields = ("customer",)
     ordering = ("-last_updated", "-cart_id")
@@ -75,10 +76,14 @@ class CartItemAdmin(ShopAdmin):
     fields = ("cart", "product", "quantity")
     list_display = ("cart_item_id", "cart", "product", "quantity")
     search_fields = (
+        "cart__cart_id__exact",
         "cart__customer__first_name",
         "cart__customer__last_name",
         "cart__customer__email",
         "product__name",
+    )
+    search_help_text = (
+        "The number of a cart, the name or e-mail address of a customer, or the name of a product"
     )
     autocomplete_fields = ("cart", "product")
     ordering = ("-cart_item_id",)

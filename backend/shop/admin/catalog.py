@@ -70,7 +70,8 @@ class ProductAdmin(ShopAdmin):
     list_filter = (StockFilter,)
     link_lookups = ("stock", "category__exact")
     list_select_related = ("category",)
-    search_fields = ("name", "category__category_name")
+    search_fields = ("product_id__exact", "name", "category__category_name")
+    search_help_text = "The number or name of a product, or the name of a category"
     autocomplete_fields = ("category",)
     ordering = ("product_id",)
     actions = ("export",)

@@ -22,7 +22,8 @@ class CustomerAdmin(ShopAdmin):
     fields = ("first_name", "last_name", "email", "strasse", "plz", "ort", "new_password")
     list_display = ("customer_id", "first_name", "last_name", "email", "plz", "ort", "their_orders")
     list_display_links = ("customer_id", "first_name", "last_name")
-    search_fields = ("first_name", "last_name", "email", "plz", "ort")
+    search_fields = ("customer_id__exact", "first_name", "last_name", "email", "plz", "ort")
+    search_help_text = "The number, name, e-mail address, postal code or town of a customer"
     ordering = ("last_name", "first_name", "customer_id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:

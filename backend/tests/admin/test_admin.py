@@ -184,6 +184,32 @@ def test_orders_and_their_lines_are_found_by_number(
     assert keys_of(admin_client, OrderItem, q="17") == [1017]
 
 
+def test_carts_and_their_lines_are_found_by_number(
+    admin_client: Client, deborah: Customer, jonas: Customer, gloves: Product
+) -> None:
+    for number, customer in ((17, deborah), (117, jonas)):
+        numbered = Cart.objects.create(cart_id=number, customer=customer)
+        numbered.items.create(cart_item_id=1000 + number, product=gloves, quantity=1)
+    assert keys_of(admin_client, Cart, q="17") == [17]
+    assert keys_of(admin_client, CartItem, q="17") == [1017]
+
+
+def test_products_and_customers_are_found_by_number_beside_what_else_is_a_number(
+    admin_client: Client, home: Category
+) -> None:
+    """The number itself, which no other number contains, and names and postal codes as before."""
+    for number, name in ((501, "Mug"), (1501, "Lamp"), (7, "Jeans 501")):
+        Product.objects.create(product_id=number, name=name, price=1, category=home)
+        email = f"{name}@example.com".replace(" 501", "").lower()
+        Customer.objects.create(customer_id=number, last_name=name[0], email=email, plz=f"1{name[-3:]}1")
+    assert keys_of(admin_client, Product, q="501") == [7, 501]
+    assert keys_of(admin_client, Product, q="501 jeans") == [7]
+    assert keys_of(admin_client, Customer, q="501") == [7, 501]
+    names = {"app_label": "shop", "model_name": "orderitem", "field_name": "product", "term": "1501"}
+    results = admin_client.get(reverse("admin:autocomplete"), names).json()["results"]
+    assert [result["text"] for result in results] == ["Lamp"]
+
+
 @pytest.mark.parametrize(("term", "found"), [("marble", 1), ("ELECTRONICS", 1), ("e", 2), ("100%", 0)])
 def test_products_are_found_by_name_and_category(
     admin_client: Client, gloves: Product, computer: Product, term: str, found: int
@@ -274,19 +300,25 @@ def test_the_question_before_deleting_costs_the_same_queries_for_1_and_for_50_ro
 
 
 @pytest.mark.parametrize(
-    ("table", "field"),
-    [(Order, "customer"), (OrderItem, "product"), (Product, "category"), (CartItem, "cart")],
+    ("table", "field", "one"),
+    [
+        (Order, "customer", "Lee 48"),
+        (OrderItem, "product", "Product 48"),
+        (Product, "category", "Category 48"),
+        (CartItem, "cart", "Lee 48"),
+    ],
 )
 def test_a_select_costs_the_same_queries_at_1_and_at_20_rows(
     admin_client: Client,
     fifty_rows: None,
     table: type[Model],
     field: str,
+    one: str,
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     names = {"app_label": "shop", "model_name": table.__name__.lower(), "field_name": field}
     costs = []
-    for term, found in (("48", 1), ("", 20)):
+    for term, found in ((f'"{one}"', 1), ("", 20)):
         with django_assert_max_num_queries(12) as queries:
             response = admin_client.get(reverse("admin:autocomplete"), {**names, "term": term})
         assert len(response.json()["results"]) == found
