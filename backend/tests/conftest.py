@@ -14,10 +14,10 @@ from django.core.cache import caches
 from django.db import connection, connections
 from pytest_django import Settings
 
+from shop.database.cache import clients
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
 from tests.support.browser import browser, find, save  # noqa: F401 (fixtures)
 from tests.support.valkey import Valkey
-from webshop.cache import clients
 from webshop.postgres import PORT, USER, postgres
 
 
@@ -129,7 +129,11 @@ def valkey(settings: Settings) -> Iterator[Valkey]:
     server = Valkey()
     settings.CACHES = {
         "own": settings.CACHES["default"],
-        "default": {"BACKEND": "webshop.cache.SharedCache", "LOCATION": server.url, "KEY_PREFIX": "webshop"},
+        "default": {
+            "BACKEND": "shop.database.cache.SharedCache",
+            "LOCATION": server.url,
+            "KEY_PREFIX": "webshop",
+        },
     }
     caches["own"].clear()
     server.start()

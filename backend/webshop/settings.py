@@ -289,7 +289,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 if CACHE_URL := env_cache_url("DJANGO_CACHE_URL"):
     CACHES["own"] = CACHES["default"]
     CACHES["default"] = {
-        "BACKEND": "webshop.cache.SharedCache",
+        "BACKEND": "shop.database.cache.SharedCache",
         "LOCATION": CACHE_URL,
         "KEY_PREFIX": "webshop",
     }

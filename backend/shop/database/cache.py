@@ -37,21 +37,21 @@ class Serializer(RedisSerializer):
             raise UnreadableError from error
 
 
-class Absence:
-    """Whether Valkey is away, as all threads of this process see it."""
+class Breaker:
+    """A circuit breaker: whether Valkey is left alone, as all threads of this process see it."""
 
     def __init__(self) -> None:
         """Begin with a Valkey that is there."""
         self.lock = Lock()
-        self.lasts = False
+        self.open = False
         self.next_trial = 0.0
 
-    def begin(self, error: Exception) -> None:
+    def trip(self, error: Exception) -> None:
         """Leave Valkey alone from now on, because of this error."""
         with self.lock:
             self.next_trial = time.monotonic() + PAUSE_SECONDS
-            if not self.lasts:
-                self.lasts = True
+            if not self.open:
+                self.open = True
                 logger.warning("the cache is away, each process uses its own meanwhile: %s", error)
 
     def may_try(self) -> bool:
@@ -62,11 +62,11 @@ class Absence:
             self.next_trial = time.monotonic() + PAUSE_SECONDS
             return True
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Use Valkey again."""
         with self.lock:
-            if self.lasts:
-                self.lasts = False
+            if self.open:
+                self.open = False
                 logger.info("the cache is back")
 
 
@@ -75,7 +75,7 @@ class Client:
 
     def __init__(self, url: str) -> None:
         """Connect to nothing yet."""
-        self.absence = Absence()
+        self.breaker = Breaker()
         self.shared = RedisCacheClient(
             [url], Serializer, socket_connect_timeout=TIMEOUT_SECONDS, socket_timeout=TIMEOUT_SECONDS
         )
@@ -85,17 +85,17 @@ class Client:
         """Return an operation; both caches take the same arguments."""
 
         def operation(*arguments: Any) -> Any:
-            trial = self.absence.lasts
-            if not trial or self.absence.may_try():
+            trial = self.breaker.open
+            if not trial or self.breaker.may_try():
                 try:
                     answer = getattr(self.shared, name)(*arguments)
                 except (RedisError, OSError) as error:
-                    self.absence.begin(error)
+                    self.breaker.trip(error)
                 except UnreadableError:
                     pass  # as if it were not there
                 else:
                     if trial:
-                        self.absence.end()
+                        self.breaker.close()
                     return answer
             return getattr(caches["own"], name)(*arguments)
 

@@ -15,10 +15,10 @@ import redis
 from django.core.cache import cache
 from pytest_django import Settings
 
+from shop.database import cache as shared
 from shop.models import Product
 from tests.support.serving import replica
 from tests.support.valkey import Valkey
-from webshop import cache as shared
 
 
 def operations() -> list[object]:
@@ -60,7 +60,7 @@ def messages(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [
         (record.levelname, record.getMessage().partition(":")[0])
         for record in caplog.records
-        if record.name == "webshop.cache"
+        if record.name == "shop.database.cache"
     ]
 
 
@@ -134,13 +134,13 @@ def test_a_valkey_that_hangs_costs_one_operation_a_moment(
     assert time.monotonic() - began < 1
     assert messages(caplog) == [AWAY]
 
-    shared.clients[valkey.url].absence.next_trial = 0
+    shared.clients[valkey.url].breaker.next_trial = 0
     began = time.monotonic()
     assert cache.get("a") == 999
     assert 0.2 < time.monotonic() - began < 1.5
     os.kill(valkey.process.pid, signal.SIGCONT)
     assert cache.get("a") == 999
-    shared.clients[valkey.url].absence.next_trial = 0
+    shared.clients[valkey.url].breaker.next_trial = 0
     assert cache.get("a") == 1
     assert messages(caplog) == [AWAY, BACK]
 
@@ -211,7 +211,7 @@ def test_kill_9_under_load(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(shared, "PAUSE_SECONDS", 0.3)
-    caplog.set_level(logging.INFO, "webshop.cache")
+    caplog.set_level(logging.INFO, "shop.database.cache")
     load = Load()
     with load.running():
         for cycle in range(1, 3):
