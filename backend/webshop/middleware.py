@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable
 from http import HTTPStatus
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from django.conf import settings
@@ -68,23 +67,3 @@ def server_error(request: HttpRequest) -> HttpResponse:
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return HttpResponse(OUTAGE, status=HTTPStatus.SERVICE_UNAVAILABLE, headers=headers)
     return defaults.server_error(request)
-
-
-def client_address(request: HttpRequest) -> str:
-    """Return the IP address of the client: behind a proxy the last one of X-Forwarded-For, else the caller's.
-
-    Without a valid one in the header it is the caller's, which is empty on a Unix socket.
-    """
-    caller = str(request.META.get("REMOTE_ADDR", ""))
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.BEHIND_PROXY else ""
-    for text in (forwarded.rpartition(",")[2].strip(), caller):
-        try:
-            return str(unmapped(ip_address(text)))
-        except ValueError:
-            continue
-    return caller
-
-
-def unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Return the IPv4 address of a caller who reached an IPv6 socket by it."""
-    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address

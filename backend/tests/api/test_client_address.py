@@ -4,7 +4,7 @@ import pytest
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from webshop.middleware import client_address
+from shop.api.client_address import client_address
 
 PROXY = "10.0.0.1"
 

@@ -19,6 +19,7 @@ from django.db import connections
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from shop.api import throttle
 from tests.support.serving import replica
 from tests.support.valkey import Valkey
 from webshop import sign_in
@@ -108,7 +109,7 @@ def test_ten_attempts_and_no_more(
         assert (response.status_code, error(response)) == (200, WRONG)
         assert "Retry-After" not in response.headers
     assert len(hashed) == 10
-    assert [record for record in caplog.records if record.name == "webshop.sign_in"] == []
+    assert [record for record in caplog.records if record.name == "shop.api.throttle"] == []
     for password in ("wrong", RIGHT):
         with django_assert_num_queries(0):
             response = attempt(password=password)
@@ -121,14 +122,14 @@ def test_ten_attempts_and_no_more(
         assert "no-store" in response.headers["Cache-Control"]
         assert 'name="password"' in response.content.decode()
     assert len(hashed) == 10
-    lines = [record.getMessage() for record in caplog.records if record.name == "webshop.sign_in"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "shop.api.throttle"]
     assert len(lines) == 2
     for line in lines:
         assert re.fullmatch(r"sign-in refused for \d+ s: 198\.51\.100\.1, account [0-9a-f]{12}", line)
 
 
 def test_the_last_minute_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sign_in, "WINDOW_SECONDS", 60)
+    monkeypatch.setattr(throttle, "SIGN_IN_SECONDS", 60)
     statuses(10)
     assert error(attempt()) == "Too many attempts. Try again in 1 minute."
 
@@ -186,7 +187,7 @@ def test_the_right_password_of_one_who_is_no_staff_is_a_failure() -> None:
 
 @with_both_caches
 def test_the_window_ends_though_attempts_go_on(monkeypatch: pytest.MonkeyPatch, hashed: list[str]) -> None:
-    monkeypatch.setattr(sign_in, "WINDOW_SECONDS", 5)
+    monkeypatch.setattr(throttle, "SIGN_IN_SECONDS", 5)
     began = time.monotonic()
     assert statuses(11) == {200: 10, 429: 1}
     waits = []
@@ -281,7 +282,7 @@ def test_a_cookie_of_another_account_or_none_of_ours_is_none(monkeypatch: pytest
     client = Client()
     client.cookies[sign_in.COOKIE] = mine
     now = time.time()
-    monkeypatch.setattr(sign_in, "WINDOW_SECONDS", 2 * sign_in.COOKIE_SECONDS)
+    monkeypatch.setattr(throttle, "SIGN_IN_SECONDS", 2 * sign_in.COOKIE_SECONDS)
     cache.clear()
     statuses(10)
     monkeypatch.setattr(time, "time", lambda: now + sign_in.COOKIE_SECONDS + 60)
