@@ -179,9 +179,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "webshop.operations.operations",
     "webshop.observe.observe",
-    "django.middleware.security.SecurityMiddleware",
     "shop.api.routing.json_api",
     "webshop.middleware.refuse_unstorable_text",
+    "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -19,14 +19,23 @@ EVERYWHERE = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 PAGES = {**EVERYWHERE, "X-Frame-Options": "DENY", "Content-Security-Policy": POLICY}
+API = {
+    **EVERYWHERE,
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
 HTTPS = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains; preload"}
 
 EXPECTED = {
     "/admin/login/": (200, PAGES),
     "/admin/": (302, PAGES),
     "/nope": (404, PAGES),
-    "/shop/api/products/": (200, EVERYWHERE),
-    "/shop/api/order/0/": (404, EVERYWHERE),
+    "/shop/api/products/": (200, API),
+    "/shop/api/products/?limit=1": (200, API),
+    "/shop/api/products/?x=1": (400, API),
+    "/shop/api/order/0/": (404, API),
+    "/shop/api/nope/": (404, API),
+    "/shop/api/products": (301, API),
     "/static/admin/css/base.css": (200, {**EVERYWHERE, "Content-Security-Policy": POLICY}),
 }
 
@@ -45,10 +54,21 @@ def test_the_headers_of_every_kind_of_answer(transactional_db: None, tmp_path: P
         for path, (status, headers) in EXPECTED.items():
             answer = shop.get(path, X_Forwarded_Proto="https" if https else "http")
             assert (answer.status, security(answer)) == (status, headers | (HTTPS if https else {})), path
-        if https:
-            plain = shop.get("/admin/login/", X_Forwarded_Proto="http")
-            moved = f"https://127.0.0.1:{shop.port}/admin/login/"
+        headers = API | (HTTPS if https else {})
+        method = shop.post("/shop/api/products/", b"", X_Forwarded_Proto="https" if https else "http")
+        assert (method.status, security(method)) == (405, headers)
+        for path in ("/admin/login/", "/shop/api/products/") if https else ():
+            plain = shop.get(path, X_Forwarded_Proto="http")
+            moved = f"https://127.0.0.1:{shop.port}{path}"
             assert (plain.status, plain.headers["Location"]) == (301, moved)
+
+
+@pytest.mark.django_db
+def test_who_has_to_sign_in_is_told_so_with_the_same_headers(client: Client, settings: Settings) -> None:
+    settings.SHOP_API_AUTH = "required"
+    response = client.get("/shop/api/bestsellers/")
+    assert response.status_code == 401
+    assert response.headers.items() >= API.items()
 
 
 @pytest.mark.parametrize(
