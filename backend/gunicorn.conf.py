@@ -1,15 +1,20 @@
 """How gunicorn serves the shop in production; it reads this file by itself."""
 
 import atexit
+import errno
 import gc
 import itertools
 import json
 import logging
 import os
 import re
+import select
 import shutil
 import socket
+import struct
 import tempfile
+import time
+from contextlib import suppress
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -19,6 +24,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.http import wsgi
+from gunicorn.workers import gthread
 from gunicorn.workers.base import Worker
 
 from webshop.logs import json_lines
@@ -33,7 +39,10 @@ workers = 2
 threads = 4
 # Longer than a proxy keeps an idle connection: it is the proxy that closes one, never under a request.
 keepalive = 75
+# So long a stop waits for requests under way, and so long in all a thread waits for the client of a request.
 graceful_timeout = 30
+# The kernel would wait for a client without end.
+sendfile = False
 # As much as nginx lets pass, so that it is Django that refuses it, in JSON.
 limit_request_line = 8190
 limit_request_fields = 1000
@@ -149,3 +158,72 @@ class WholeResponse(wsgi.Response):  # type: ignore[misc]
 
 
 wsgi.Response = WholeResponse
+
+
+class ClientSocket(socket.socket):
+    """A connection that waits for its client for `patience` seconds in all; after them it is reset.
+
+    Otherwise a client that sends or reads bit by bit would keep a thread for as long as it likes.
+    """
+
+    patience = 0.0
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Return at most `size` bytes; raise ConnectionResetError if the client is too slow to send them."""
+        while True:
+            try:
+                return super().recv(size, flags | socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                self.wait_for(select.POLLIN)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all of it; raise ConnectionResetError if the client is too slow."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self.send(rest, flags | socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                self.wait_for(select.POLLOUT)
+
+    def wait_for(self, event: int) -> None:
+        """Wait until the client has sent or taken something."""
+        poll = select.poll()
+        poll.register(self, event)
+        begin = time.monotonic()
+        ready = poll.poll(max(0, self.patience) * 1000)
+        self.patience -= time.monotonic() - begin
+        if not ready:
+            # Closing it sends a reset: the client must not take what it has for the whole answer, nor the
+            # kernel keep the rest.
+            self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raise ConnectionResetError(errno.ECONNRESET, "the client is too slow")
+
+
+class Connection(gthread.TConn):  # type: ignore[misc]
+    """gunicorn's view of a connection, without its own ways to wait for a client."""
+
+    def __init__(self, cfg: Config, sock: socket.socket, *addresses: Any) -> None:
+        """Take over the socket."""
+        client = ClientSocket(sock.family, sock.type, sock.proto, sock.detach())
+        super().__init__(cfg, client, *addresses)
+
+    def wait_for_data(self, _: float) -> bool:
+        """Tell whether a request has begun to come. If not, the main thread waits for it beside others."""
+        return bool(super().wait_for_data(0))
+
+    def init(self) -> None:
+        """Begin a request."""
+        self.sock.patience = self.cfg.graceful_timeout
+        super().init()
+
+    def close(self, graceful: bool = False) -> None:
+        """Close it at once: gunicorn waits 2 s for the client to do so, and all clients wait with it."""
+        if graceful and self.sock.patience > 0:
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_WR)
+                # With something left unread, closing would cut the answer off.
+                socket.socket.recv(self.sock, 65536, socket.MSG_DONTWAIT)
+        super().close()
+
+
+gthread.TConn = Connection

@@ -11,7 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg2.extensions
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db import DatabaseError, InterfaceError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import BigIntegerField, DecimalField, Expression, Field, QuerySet, Subquery
@@ -175,7 +175,8 @@ class Statement:
     def chunks(self, *arguments: int) -> Generator[list[str]]:
         """Yield all rows as of one moment, CHUNK at a time; the last list is shorter, perhaps empty.
 
-        More than one chunk come from a cursor, so that memory never holds more than one.
+        More than one chunk come from a cursor, so that memory never holds more than one. PostgreSQL sets the
+        rows aside and ends the transaction before it gives the first one: whoever takes them may be slow.
         """
         if not self.long:
             rows = self.fetch(*arguments)
@@ -183,15 +184,14 @@ class Statement:
                 yield rows
                 return
         connection = connections[self.queryset.db]
-        with transaction.atomic(connection.alias, savepoint=False), connection.chunked_cursor() as cursor:
+        # A pooler may give each FETCH another connection: behind one all rows come at once.
+        pooled = connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
+        with connection.cursor() if pooled else connection.chunked_cursor() as cursor:
             cursor.execute(*self.bound(clamped(arguments)))
             rows = [row for (row,) in cursor.fetchmany(CHUNK)]
             # The next call begins with what is right for this one: a cursor costs small answers much.
             self.long = len(rows) == CHUNK and not arguments
-            try:
+            yield rows
+            while len(rows) == CHUNK:
+                rows = [row for (row,) in cursor.fetchmany(CHUNK)]
                 yield rows
-                while len(rows) == CHUNK:
-                    rows = [row for (row,) in cursor.fetchmany(CHUNK)]
-                    yield rows
-            except GeneratorExit:
-                return  # who needs no more rows has not failed: a transaction around this one goes on

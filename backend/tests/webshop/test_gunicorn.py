@@ -3,16 +3,18 @@
 import http.client
 import json
 import signal
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from shop.database.statements import CHUNK
-from shop.models import Category, Product
+from shop.models import Category
 from tests.support.serving import Shop, serving
 
 PATH = "/shop/api/products/"
@@ -56,10 +58,19 @@ def test_workers_are_replaced_without_losing_a_request(
         assert not before & set(shop.workers(2))
 
 
+def fill(home: Category, rows: int) -> None:
+    """Make so many products, in SQL as they are many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO product (name, price, category_id) SELECT 'Lamp', 1, %s FROM generate_series(1, %s)",
+            [home.pk, rows],
+        )
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_stop_finishes_what_is_under_way(tmp_path: Path, home: Category) -> None:
     rows = 100 * CHUNK
-    Product.objects.bulk_create(Product(name="Lamp", price=1, category=home) for _ in range(rows))
+    fill(home, rows)
     with serving(tmp_path) as shop, closing(http.client.HTTPConnection("127.0.0.1", shop.port)) as connection:
         connection.request("GET", PATH)
         response = connection.getresponse()
@@ -81,3 +92,72 @@ def test_several_threads_answer_at_once(transactional_db: None, tmp_path: Path) 
 
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(concurrent, range(4))) == [[200] * 50] * 4
+
+
+def client(shop: Shop, stack: ExitStack, sent: bytes) -> socket.socket:
+    """Connect with the smallest of buffers on both sides, send this and read nothing."""
+    line = stack.enter_context(socket.socket())
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 500)
+    line.connect(("127.0.0.1", shop.port))
+    line.sendall(sent)
+    return line
+
+
+def is_reset(line: socket.socket, pause: float = 0) -> bool:
+    """Read bit by bit until the server ends the connection, and tell whether it broke it off."""
+    line.settimeout(30)
+    try:
+        while line.recv(100):
+            time.sleep(pause)
+    except ConnectionResetError:
+        return True
+    return False
+
+
+def request(path: str, *headers: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *headers, "", ""]).encode()
+
+
+def states() -> list[str]:
+    """What the connections do that read a list in chunks."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT state FROM pg_stat_activity WHERE query LIKE 'FETCH%'")
+        return [state for (state,) in cursor]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_slow_readers_hold_threads_for_a_while_and_no_transaction(tmp_path: Path, home: Category) -> None:
+    rows = 10 * CHUNK
+    fill(home, rows)
+    with serving(tmp_path, "--graceful-timeout=1") as shop, ExitStack() as stack:
+        readers = [client(shop, stack, request(PATH)) for _ in range(8)]
+        while len(found := states()) < 4 or "active" in found:
+            pass
+        assert set(found) == {"idle"}
+        assert shop.get("/healthz").status == 200
+        assert len(json.loads(shop.get(f"{PATH}?limit=1").body)) == 1
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(is_reset, readers, [0.01] * 4 + [2] * 4))
+        ends = [line["message"] for line in shop.requests(9)]
+        assert ends.count("request broke off") == 8
+        assert len(json.loads(shop.get(PATH).body)) == rows
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET ",
+        request("/static/admin/js/vendor/jquery/jquery.js"),
+        request("/healthz", "Connection: close"),
+    ],
+    ids=["says nothing", "stops within its request", "does not read a file", "does not close"],
+)
+def test_slow_clients_do_not_keep_others_waiting(transactional_db: None, tmp_path: Path, sent: bytes) -> None:
+    with serving(tmp_path, "--workers=1", "--graceful-timeout=1") as shop, ExitStack() as stack:
+        clients = [client(shop, stack, sent) for _ in range(12)]
+        with closing(http.client.HTTPConnection("127.0.0.1", shop.port, timeout=8)) as other:
+            other.request("GET", "/healthz")
+            assert other.getresponse().status == 200
+        assert sent == b"" or any(map(is_reset, clients)) is (b"Connection: close" not in sent)
