@@ -303,6 +303,9 @@ AUTH_PASSWORD_VALIDATORS = [
         "UserAttributeSimilarityValidator",
         "MinimumLengthValidator",
         "CommonPasswordValidator",
+# Whoever signs in with a next page that is none of the shop's goes there.
+LOGIN_REDIRECT_URL = "admin:index"
+
         "NumericPasswordValidator",
     )
 ]

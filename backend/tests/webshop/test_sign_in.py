@@ -390,3 +390,24 @@ def test_no_counter_is_for_ever(valkey: Valkey) -> None:
         assert client.dbsize() == 2
         for key in client.scan_iter():
             assert 0 < client.ttl(key) <= 900
+
+
+@pytest.mark.parametrize(
+    ("target", "page"),
+    [
+        ("/admin/shop/order/?q=anna", "/admin/shop/order/?q=anna"),
+        ("", "/admin/"),
+        ("//evil.example/", "/admin/"),
+        ("https://evil.example/", "/admin/"),
+        ("https:///evil.example/", "/admin/"),
+        ("/\\evil.example/", "/admin/"),
+        ("javascript:alert(1)", "/admin/"),
+    ],
+)
+def test_sign_in_leads_to_a_page_of_the_shop(target: str, page: str) -> None:
+    client = Client()
+    url = f"{LOGIN}?{urlencode({'next': target})}"
+    form = client.get(url).context
+    data = {"username": "owner", "password": RIGHT, "next": form["next"]}
+    assert client.post(url, data)["Location"] == page
+    assert client.get(page).status_code == 200
