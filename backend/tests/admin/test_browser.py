@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from shop.models import Customer, Order, Product
+from shop.models import Cart, Customer, Order, Product
 from tests.support.browser import WAIT_SECONDS, stopped_by_policy
 from tests.support.serving import developing
 
@@ -63,7 +63,8 @@ def test_an_order_gets_a_line_by_search_and_a_new_total(
     assert save() == f"The order “Order {order.pk}” was changed successfully."
 
     row = [cell.text for cell in browser.find_elements(By.CSS_SELECTOR, "#result_list tbody tr td")]
-    assert row[1:] == ["Nov. 26, 2025", "Deborah Bruen", "Completed", "974.69", "deborah.bruen@example.com"]
+    customer = "Deborah Bruen\ndeborah.bruen@example.com"
+    assert row[1:] == ["Nov. 26, 2025", customer, "Completed", "974.69"]
     assert list(order.items.order_by("pk").values_list("product__name", "quantity", "price_per_unit")) == [
         ("Elegant Marble Gloves", 1, Decimal("235.99")),
         ("Handmade Wooden Computer", 2, Decimal("369.35")),
@@ -97,6 +98,30 @@ def test_a_customer_gets_a_password(
     customer = Customer.objects.get()
     assert customer.email == "john@example.com"
     assert customer.check_password("correct horse battery")
+
+
+def test_the_lists_fit_a_laptop(browser: Chrome, signed_in: LiveServer, deborah: Customer) -> None:
+    deborah.email = f"deborah.{'very.' * 6}bruen@example.com"
+    deborah.save()
+    Order.objects.create(customer=deborah, status="processing", total_amount=99999)
+    Cart.objects.create(customer=deborah)
+    browser.set_window_size(1366, 768)
+    for name in ("order", "customer", "cart"):
+        browser.get(f"{signed_in}/admin/shop/{name}/")
+        table = browser.find_element(By.CSS_SELECTOR, "#changelist-form .results")
+        assert table.get_property("scrollWidth") == table.get_property("clientWidth"), name
+
+
+def uncovered(browser: Chrome, selector: str) -> bool:
+    """Tell whether a click on the middle of this element would meet it."""
+    return bool(
+        browser.execute_script(
+            "const box = arguments[0].getBoundingClientRect();"
+            "const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];"
+            "return arguments[0].contains(document.elementFromPoint(x, y))",
+            browser.find_element(By.CSS_SELECTOR, selector),
+        )
+    )
 
 
 def test_developers_see_the_toolbar(
