@@ -218,13 +218,19 @@ if CORS_ALLOWED_ORIGINS:
     CORS_ALLOW_HEADERS = ("if-none-match",)
     CORS_EXPOSE_HEADERS = ("ETag", "Link", "X-Total-Count", "Age", "Retry-After", "X-Request-ID")
 
+if DEBUG:
+    below_policy = MIDDLEWARE.index("csp.middleware.CSPMiddleware") + 1
+    MIDDLEWARE.insert(below_policy, "webshop.middleware.debug_pages")
 if DEBUG and find_spec("debug_toolbar"):
     INSTALLED_APPS.append("debug_toolbar")
     # Within the policy's middleware, which it asks for a nonce.
-    below_policy = MIDDLEWARE.index("csp.middleware.CSPMiddleware") + 1
     MIDDLEWARE.insert(below_policy, "debug_toolbar.middleware.DebugToolbarMiddleware")
-    # In a container the browser has no address that could be known here.
-    DEBUG_TOOLBAR_CONFIG = {"SHOW_TOOLBAR_CALLBACK": lambda _: True}
+    DEBUG_TOOLBAR_CONFIG = {
+        # In a container the browser has no address that could be known here.
+        "SHOW_TOOLBAR_CALLBACK": lambda _: True,
+        # Open, it lies over buttons and filters.
+        "SHOW_COLLAPSED": True,
+    }
 
 ROOT_URLCONF = "webshop.urls"
 WSGI_APPLICATION = "webshop.wsgi.application"
@@ -297,15 +303,15 @@ if CACHE_URL := env_cache_url("DJANGO_CACHE_URL"):
 # A line of an order is eight fields of its form in the admin: 600 lines fit.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 
+# Whoever signs in with a next page that is none of the shop's goes there.
+LOGIN_REDIRECT_URL = "admin:index"
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
         "UserAttributeSimilarityValidator",
         "MinimumLengthValidator",
         "CommonPasswordValidator",
-# Whoever signs in with a next page that is none of the shop's goes there.
-LOGIN_REDIRECT_URL = "admin:index"
-
         "NumericPasswordValidator",
     )
 ]

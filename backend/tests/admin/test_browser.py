@@ -131,17 +131,41 @@ def test_developers_see_the_toolbar(
     admin_user: User,
     tmp_path: Path,
 ) -> None:
+    """It covers nothing until it is opened, and pages about errors have the style and script of Django."""
+    browser.set_window_size(1366, 768)
     # The server has the hashers of settings.py, not those of the tests.
     admin_user.password = make_password("password", hasher="pbkdf2_sha256")
     admin_user.save()
     with developing(tmp_path) as shop:
-        browser.get(f"http://127.0.0.1:{shop.port}/admin/")
+        admin = f"http://127.0.0.1:{shop.port}/admin"
+        browser.get(f"{admin}/")
         find("#id_username").send_keys("admin")
         find("#id_password").send_keys("password")
         find("[type=submit]").click()
         find("#user-tools")
+
+        def summary() -> str:
+            return find("#summary").value_of_css_property("background-color")
+
+        yellow = "rgba(255, 255, 204, 1)"
+        browser.get(f"{admin}/nope/")
+        assert summary() == yellow
+        browser.get(f"{admin}/shop/order/?customer__password=x")
+        assert summary() == yellow
+        find("#traceback h2 a").click()
+        assert find("#traceback_area").is_displayed()
+        browser.get(f"{admin}/shop/order/")
+        browser.delete_cookie("csrftoken")
+        find("#logout-form button").click()
+        assert summary() == yellow
+
+        browser.get(f"{admin}/shop/order/")
         toolbar = browser.find_element(By.ID, "djDebugRoot").shadow_root
         wait = WebDriverWait(browser, WAIT_SECONDS)
+        wait.until(lambda _: toolbar.find_element(By.ID, "djShowToolBarButton").is_displayed())
+        for selector in ("#logout-form button", ".object-tools .addlink", "#changelist-filter li a"):
+            assert uncovered(browser, selector), selector
+        toolbar.find_element(By.ID, "djShowToolBarButton").click()
         wait.until(lambda _: toolbar.find_element(By.CSS_SELECTOR, "#djdt-SQLPanel a").is_displayed())
         toolbar.find_element(By.CSS_SELECTOR, "#djdt-SQLPanel a").click()
         wait.until(lambda _: "django_session" in toolbar.find_element(By.CSS_SELECTOR, "#SQLPanel").text)
