@@ -22,6 +22,8 @@ def main() -> None:
     from django.db import OperationalError, ProgrammingError
     from psycopg2.errors import UndefinedTable
 
+    from shop.database.errors import one_line
+
     settings = "tests.settings" if sys.argv[1:2] == ["test"] else "webshop.settings"
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings)
     try:
@@ -32,7 +34,7 @@ def main() -> None:
     except ImproperlyConfigured as error:
         sys.exit(f"manage.py: {error}")
     except OperationalError as error:
-        sys.exit(f"manage.py: the database does not answer: {' '.join(str(error).split())}")
+        sys.exit(f"manage.py: the database does not answer: {one_line(error)}")
     except ProgrammingError as error:
         if not isinstance(error.__cause__, UndefinedTable):
             raise

@@ -22,6 +22,7 @@ from statistics import median
 
 import psycopg2
 
+from shop.database.errors import one_line
 from webshop.postgres import DATABASE, PORT, USER, PostgresError, postgres
 
 from . import BenchmarkError, report
@@ -103,7 +104,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("benchmarks: interrupted")
     except (BenchmarkError, PostgresError, OSError, psycopg2.Error) as error:
-        sys.exit(f"benchmarks: {' '.join(str(error).split())}")
+        sys.exit(f"benchmarks: {one_line(error)}")
 
 
 def measured(runs: Sequence[Run]) -> tuple[str, dict[str, str]]:

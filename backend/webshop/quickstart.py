@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from shop.database.errors import one_line
+
 from .postgres import DATABASE, PORT, USER, PostgresError, Server, end_with_parent, lock, postgres
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -46,7 +48,7 @@ def quickstart(arguments: list[str]) -> None:
     except KeyboardInterrupt:
         return
     except PostgresError as error:
-        sys.exit(f"quickstart: {' '.join(str(error).split())}")
+        sys.exit(f"quickstart: {one_line(error)}")
     except OSError as error:
         sys.exit(f"quickstart: {error}; it needs to write in {STATE} and /tmp")
 

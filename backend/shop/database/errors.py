@@ -25,4 +25,9 @@ def install(connection: BaseDatabaseWrapper, **_: Any) -> None:
         connection.execute_wrappers.append(without_values)
 
 
+def one_line(error: BaseException) -> str:
+    """Return the message of an error in one line; PostgreSQL's have several, and a newline at the end."""
+    return " ".join(str(error).split())
+
+
 connection_created.connect(install)

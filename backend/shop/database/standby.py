@@ -22,6 +22,8 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connectio
 from django.db.models import Model
 from psycopg2.errors import LockNotAvailable, QueryCanceled
 
+from shop.database.errors import one_line
+
 ALIAS = "replica"
 PAUSE_SECONDS = 5
 """So long the standby is left alone when it failed."""
@@ -87,11 +89,6 @@ def age() -> float | None:
     return float(max(message_age, replay_age))
 
 
-def reason(error: Exception) -> str:
-    """Return what an error says, in one line."""
-    return " ".join(str(error).split())
-
-
 class Standby:
     """What this process knows of the standby, and each thread's way to it."""
 
@@ -119,7 +116,7 @@ class Standby:
             except (DatabaseError, InterfaceError) as error:
                 if isinstance(error.__cause__, LockNotAvailable | QueryCanceled):
                     raise
-                self.fail(reason(error))
+                self.fail(one_line(error))
             finally:
                 source.reset(token)
         return answer()
@@ -148,7 +145,7 @@ class Standby:
             self.here.failures = self.failures
             self.connect()
         except (DatabaseError, InterfaceError) as error:
-            self.fail(reason(error))
+            self.fail(one_line(error))
             return False
         finally:
             self.connecting.release()
@@ -202,7 +199,7 @@ class Standby:
             patience.start()
             seconds = age()
         except (DatabaseError, InterfaceError, UnfitError) as error:
-            self.fail(reason(error))
+            self.fail(one_line(error))
             return
         finally:
             patience.cancel()
@@ -258,5 +255,5 @@ def check_standby(
             )
     except (DatabaseError, InterfaceError, UnfitError) as error:
         host = settings.DATABASES[ALIAS]["HOST"]
-        return [Error(f"DATABASE_REPLICA_HOST {host}: {reason(error)}", id="shop.E001")]
+        return [Error(f"DATABASE_REPLICA_HOST {host}: {one_line(error)}", id="shop.E001")]
     return []

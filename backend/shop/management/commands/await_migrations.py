@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError, connection
 
+from shop.database.errors import one_line
 from shop.database.migration_state import missing_migrations
 
 PATIENCE_SECONDS = 300
@@ -44,5 +45,5 @@ class Command(BaseCommand):
             missing = missing_migrations(connection)
         except (OperationalError, InterfaceError) as error:
             connection.close()
-            return f"the database does not answer: {' '.join(str(error).split())}"
+            return f"the database does not answer: {one_line(error)}"
         return f"migrations are missing: {', '.join(missing)}" if missing else ""

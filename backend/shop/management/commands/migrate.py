@@ -11,6 +11,7 @@ from django.db import DataError, IntegrityError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg2.errors import LockNotAvailable
 
+from shop.database.errors import one_line
 from shop.database.migration_state import missing_migrations
 
 LOCK = int.from_bytes(b"migrate")
@@ -53,7 +54,7 @@ class Command(migrate.Command):
                 ) from None
             except (DataError, IntegrityError) as error:
                 self.stdout.write()
-                raise CommandError(f"the data do not fit: {' '.join(str(error).split())}") from None
+                raise CommandError(f"the data do not fit: {one_line(error)}") from None
 
     @contextmanager
     def alone(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
