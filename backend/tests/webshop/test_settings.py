@@ -190,10 +190,11 @@ def test_a_secret_given_twice_is_refused(checkout: Path, tmp_path: Path, name: s
     assert (result.returncode, result.stderr) == (1, expected)
 
 
-def test_an_unreachable_database_is_one_line(checkout: Path) -> None:
-    result = run(checkout, "manage.py", "migrate", DEBUG="1", DATABASE_HOST="127.0.0.1", DATABASE_PORT="1")
+@pytest.mark.parametrize("command", [["migrate"], ["runserver", "8099"], ["runserver", "8099", "--noreload"]])
+def test_an_unreachable_database_is_one_line(checkout: Path, command: list[str]) -> None:
+    result = run(checkout, "manage.py", *command, DEBUG="1", DATABASE_HOST="127.0.0.1", DATABASE_PORT="1")
     assert result.returncode == 1
-    lines = result.stderr.splitlines()
+    lines = [line for line in result.stderr.splitlines() if "Watching for file changes" not in line]
     assert len(lines) == 1
     assert lines[0].startswith(
         'manage.py: the database does not answer: connection to server at "127.0.0.1", port 1 failed'
