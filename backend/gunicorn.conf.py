@@ -116,6 +116,7 @@ def write_error(sock: socket.socket, status: int, _reason: str, _message: str) -
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",
         "X-Content-Type-Options: nosniff",
+        "X-Frame-Options: DENY",
     )
     util.write_nonblock(sock, "\r\n".join([*head, "", body]).encode())
 

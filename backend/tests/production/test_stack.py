@@ -142,6 +142,10 @@ def test_who_asks_too_often_waits(shop: Compose) -> None:
 BAD_REQUESTS = {
     b"GET /shop/api/products/ HTTP/1.1\r\n\r\n": b"400",
     b"GET /shop/api/products/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n": b"413",
+    b"POST /shop/api/products/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048577\r\n\r\n": b"413",
+    b"POST /shop/api/products/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: x\r\n\r\n": b"400",
+    b"GET /shop/api/products/ HTTP/2.0\r\nHost: localhost\r\n\r\n": b"400",
+    "GET /shop/api/ü/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode(): b"400",
     b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n": b"414",
     b"GET /shop/api/products/ HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 9000 + b"\r\n\r\n": b"431",
     b"nonsense\r\n\r\n": b"400",
@@ -159,6 +163,14 @@ def test_a_malformed_request_is_told_so_in_json(shop: Compose, sent: bytes, stat
     assert head.split()[1] == status
     assert b"Content-Type: application/json" in head
     assert list(json.loads(body)) == ["error"]
+
+
+def test_a_body_of_64_kib_reaches_the_shop(shop: Compose) -> None:
+    body = b" " * 65536
+    head = b"POST /shop/api/products/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65536\r\n\r\n"
+    with closing(socket.create_connection(("127.0.0.1", shop.port), timeout=20)) as connection:
+        connection.sendall(head + body)
+        assert connection.recv(12) == b"HTTP/1.1 405"
 
 
 def test_the_operations_endpoints_are_inside(shop: Compose) -> None:

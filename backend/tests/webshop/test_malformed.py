@@ -67,6 +67,7 @@ def test_a_content_type_without_sense_is_a_bad_request(method: str, kind: str) -
     answer = ask(method, f"{PAGE}?next=/", CONTENT_TYPE=kind)
     assert answer.status == 400
     assert answer.headers["Content-Type"].startswith("text/html")
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
     assert len(answer.headers["X-Request-ID"]) == 32
 
 
@@ -171,3 +172,4 @@ def test_what_the_server_itself_refuses_is_json(tmp_path: Path) -> None:
             assert (response.status, body) == (status, {"error": HTTPStatus(status).phrase}), name
             assert response.headers["Content-Type"] == "application/json"
             assert response.headers["Cache-Control"] == "no-store"
+            assert response.headers["X-Frame-Options"] == "DENY"
