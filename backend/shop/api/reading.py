@@ -100,6 +100,9 @@ class ReadEndpoint:
         response["Content-Length"] = str(len(content))
         response["Cache-Control"] = self.cache_control
         if "HTTP_IF_NONE_MATCH" in request.META:
+            # What else is conditional protects what is written: a read has nothing to lose by If-Match.
+            for name in ("HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE"):
+                request.META.pop(name, None)
             response = get_conditional_response(request, etag=etag, response=response) or response
         if age is not None:
             response["Age"] = str(age)

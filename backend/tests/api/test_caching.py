@@ -64,6 +64,15 @@ def test_a_change_changes_the_etag(client: Client, paths: dict[str, str], gloves
     assert response.headers["ETag"] != before
 
 
+def test_a_read_has_nothing_to_lose_by_if_match(client: Client, gloves: Product) -> None:
+    etag = client.get("/shop/api/products/").headers["ETag"]
+    for condition in ({"if-match": '"x"'}, {"if-unmodified-since": "Mon, 01 Jan 2001 00:00:00 GMT"}):
+        assert client.get("/shop/api/products/", headers=condition).status_code == 200
+        for known, status in (('"y"', 200), (etag, 304), ("*", 304)):
+            headers = {**condition, "if-none-match": known}
+            assert client.get("/shop/api/products/", headers=headers).status_code == status
+
+
 def test_who_may_keep_an_answer(client: Client, paths: dict[str, str]) -> None:
     assert {path: client.get(path).headers["Cache-Control"] for path in paths} == paths
     response = client.get("/shop/api/products/", headers={"if-none-match": "*"})
