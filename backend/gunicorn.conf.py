@@ -9,12 +9,14 @@ import logging
 import os
 import re
 import select
+import selectors
 import shutil
 import socket
 import struct
 import tempfile
 import time
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -33,7 +35,6 @@ MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 """Where files are fast: on a disk their writers can stall."""
 
 bind = "0.0.0.0:8000"
-worker_class = "gthread"
 workers = 2
 # Each thread has a connection to PostgreSQL: servers times workers times threads must fit max_connections.
 threads = 4
@@ -208,10 +209,6 @@ class Connection(gthread.TConn):  # type: ignore[misc]
         client = ClientSocket(sock.family, sock.type, sock.proto, sock.detach())
         super().__init__(cfg, client, *addresses)
 
-    def wait_for_data(self, _: float) -> bool:
-        """Tell whether a request has begun to come. If not, the main thread waits for it beside others."""
-        return bool(super().wait_for_data(0))
-
     def init(self) -> None:
         """Begin a request."""
         self.sock.patience = self.cfg.graceful_timeout
@@ -228,3 +225,17 @@ class Connection(gthread.TConn):  # type: ignore[misc]
 
 
 gthread.TConn = Connection
+
+
+class worker_class(gthread.ThreadWorker):  # type: ignore[misc]  # noqa: N801
+    """Threads that are given no connection before it has sent something: gunicorn's wait 5 s for that."""
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """Give the connection to a thread, or have the main thread wait for it beside all others."""
+        if conn.initialized or conn.data_ready:
+            super().enqueue_req(conn)
+            return
+        conn.timeout = time.monotonic() + self.cfg.graceful_timeout
+        self.pending_conns.append(conn)
+        readable = partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, readable)
