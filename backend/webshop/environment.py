@@ -41,9 +41,14 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 # The real environment wins over backend/.env.
 environment = ChainMap(dict(os.environ), read_env_file(BASE_DIR / ".env"))
+quickstart_has_ended = False
+"""Whether the shop that the environment means is the one that `manage.py quickstart` ran here before."""
+
 if not environment.keys() & {"DATABASE_HOST", "DJANGO_SECRET_KEY", "DJANGO_SECRET_KEY_FILE"}:
     # Nobody says what to run: it is the development shop that `manage.py quickstart` runs here, if it does.
-    environment.maps.insert(1, read_env_file(BASE_DIR / ".postgres" / "env"))
+    state = BASE_DIR / ".postgres"
+    environment.maps.insert(1, read_env_file(state / "env"))
+    quickstart_has_ended = state.is_dir() and not environment.maps[1]
 
 
 def env_choice(name: str, choices: tuple[str, ...], default: str) -> str:

@@ -17,6 +17,7 @@ from .environment import (
     env_port,
     env_secret,
     environment,
+    quickstart_has_ended,
 )
 from .sentry import report_to
 
@@ -28,6 +29,8 @@ if DEBUG:
     SECRET_KEY = SECRET_KEY or "django-insecure-development-only"
 elif SECRET_KEY in PLACEHOLDER_KEYS or SECRET_KEY.startswith(("django-insecure", "<")):
     message = "DJANGO_SECRET_KEY is missing or a placeholder: set a long random one, or DEBUG=1 to develop"
+    if quickstart_has_ended:
+        message = "quickstart is not running: start it (manage.py quickstart), or set DJANGO_SECRET_KEY"
     raise ImproperlyConfigured(message)
 
 ALLOWED_HOSTS = env_list("DJANGO_ALLOWED_HOSTS")

@@ -268,6 +268,20 @@ def test_the_ports_that_compose_publishes_do_not_hide_quickstarts_database(check
     assert setting(checkout, keys) == "/tmp/webshop-x 5432"
 
 
+def test_after_quickstart_has_ended_other_commands_say_so(checkout: Path) -> None:
+    message = (
+        "manage.py: quickstart is not running: start it (manage.py quickstart), or set DJANGO_SECRET_KEY\n"
+    )
+    (checkout / ".postgres").mkdir()
+    result = run(checkout, "manage.py", "shell", "-c", "print(1)")
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", message)
+    # Whoever has configured something else does not mean quickstart's shop.
+    for configured in ({"DATABASE_HOST": "db"}, {"DJANGO_SECRET_KEY": "your-secret-key"}):
+        result = run(checkout, "manage.py", "check", **configured)
+        assert result.stderr.startswith("manage.py: DJANGO_SECRET_KEY is missing or a placeholder")
+    assert setting(checkout, "settings.DEBUG", DEBUG="1") == "True"
+
+
 def test_an_unreadable_env_file_is_one_line(checkout: Path) -> None:
     (checkout / ".env").write_bytes(b"DEBUG=1\n\xff\xfe")
     result = run(checkout, "manage.py", "check")
