@@ -50,9 +50,13 @@ if env_flag("DJANGO_HTTPS"):
     SECURE_SSL_REDIRECT = True
     SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-    SECURE_HSTS_PRELOAD = True
+    # For the list that browsers come with. It takes months to leave that, so it has a switch of its own.
+    SECURE_HSTS_PRELOAD = env_flag("DJANGO_HSTS_PRELOAD")
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
+
+# It warns of a shop that is not on that list.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
 # Nothing but a proxy that sets X-Forwarded-For and X-Request-ID itself can reach the shop: both are trusted.
 BEHIND_PROXY = env_flag("DJANGO_BEHIND_PROXY")

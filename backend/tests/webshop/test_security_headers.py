@@ -24,7 +24,7 @@ API = {
     "X-Frame-Options": "DENY",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-HTTPS = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains; preload"}
+HTTPS = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
 
 EXPECTED = {
     "/admin/login/": (200, PAGES),

@@ -66,6 +66,10 @@ REFUSED = [
     ),
     ({"DEBUG": "False"}, "DEBUG must be 0 or 1, not 'False'"),
     ({"DEBUG": "1", "DJANGO_HTTPS": "yes"}, "DJANGO_HTTPS must be 0 or 1, not 'yes'"),
+    (
+        {"DEBUG": "1", "DJANGO_HTTPS": "1", "DJANGO_HSTS_PRELOAD": "yes"},
+        "DJANGO_HSTS_PRELOAD must be 0 or 1, not 'yes'",
+    ),
     ({"DEBUG": "1", "DJANGO_BEHIND_PROXY": "on"}, "DJANGO_BEHIND_PROXY must be 0 or 1, not 'on'"),
     (
         {"DEBUG": "1", "SHOP_CACHE_SECONDS": "1.5"},
@@ -294,7 +298,14 @@ def test_the_deployment_check_is_clean(checkout: Path) -> None:
     result = run(
         checkout, "manage.py", "check", "--deploy", "--fail-level", "WARNING", DJANGO_HTTPS="1", **PRODUCTION
     )
-    assert (result.returncode, result.stdout) == (0, "System check identified no issues (0 silenced).\n")
+    assert (result.returncode, result.stdout) == (0, "System check identified no issues (1 silenced).\n")
+
+
+def test_preload_has_a_switch_of_its_own(checkout: Path) -> None:
+    name = "getattr(settings, 'SECURE_HSTS_PRELOAD', None)"
+    assert setting(checkout, name, DJANGO_HTTPS="1", **PRODUCTION) == "False"
+    assert setting(checkout, name, DJANGO_HTTPS="1", DJANGO_HSTS_PRELOAD="1", **PRODUCTION) == "True"
+    assert setting(checkout, name, DJANGO_HSTS_PRELOAD="1", **PRODUCTION) == "None"
 
 
 def test_https_hangs_on_one_switch(checkout: Path) -> None:
