@@ -17,6 +17,7 @@ from pytest_django import Settings
 from shop.database.cache import clients
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
 from tests.support.browser import browser, find, save  # noqa: F401 (fixtures)
+from tests.support.signals import give_children_default_signals
 from tests.support.valkey import Valkey
 from webshop.postgres import PORT, USER, postgres
 
@@ -26,6 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--record-faults", action="store_true", help="write the table of faults in docs/DEPLOYMENT.md"
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals() -> None:
+    give_children_default_signals()
 
 
 @pytest.fixture(scope="session")
