@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from decimal import Decimal
@@ -16,7 +17,10 @@ from pytest_django import Settings
 
 from shop.database.cache import clients
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
+from tests import ROOT
 from tests.support.browser import browser, find, save  # noqa: F401 (fixtures)
+from tests.support.cluster import migrated_data  # noqa: F401 (a fixture)
+from tests.support.serving import OTHER_DATABASE
 from tests.support.signals import give_children_default_signals
 from tests.support.valkey import Valkey
 from webshop.postgres import PORT, USER, postgres
@@ -29,15 +33,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Use all cores for the whole suite; for named files and -m docker, which has one stack, no worker."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return len(os.sched_getaffinity(0)) if whole and config.option.markexpr != "docker" else 0
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _signals() -> None:
     give_children_default_signals()
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings() -> Iterator[None]:
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> Iterator[None]:
     """Start a PostgreSQL for the tests, unless the environment names one.
 
+    Each of xdist's workers has its own; on that of the environment, a database of its own.
     A DATABASE_HOST in backend/.env does not count: it is the host of Docker, or of one's own shop.
     """
     if os.environ.get("DATABASE_HOST"):
@@ -51,21 +62,29 @@ def django_db_modify_db_settings() -> Iterator[None]:
 
 @pytest.fixture
 def other_database(db: None) -> Iterator[Any]:
-    """A cursor on an empty database, test_other, beside the tests' own."""
+    """A cursor on an empty database, OTHER_DATABASE, beside the tests' own."""
     parameters = connection.get_connection_params() | {"dbname": "postgres"}
     parameters.pop("cursor_factory", None)
     server = psycopg2.connect(**parameters)
     server.autocommit = True
     with server.cursor() as cursor:
-        cursor.execute("DROP DATABASE IF EXISTS test_other")
-        cursor.execute("CREATE DATABASE test_other TEMPLATE template0")
-        other = psycopg2.connect(**parameters | {"dbname": "test_other"})
+        cursor.execute(f"DROP DATABASE IF EXISTS {OTHER_DATABASE}")
+        cursor.execute(f"CREATE DATABASE {OTHER_DATABASE} TEMPLATE template0")
+        other = psycopg2.connect(**parameters | {"dbname": OTHER_DATABASE})
         other.autocommit = True
         with other.cursor() as other_cursor:
             yield other_cursor
         other.close()
-        cursor.execute("DROP DATABASE test_other")
+        cursor.execute(f"DROP DATABASE {OTHER_DATABASE}")
     server.close()
+
+
+@pytest.fixture
+def sample_data(db: None) -> None:
+    """The rows of load_sample_data, whose twin is quick to read."""
+    script = (ROOT / "02_insert_sample_data.sql").read_text()
+    with connection.cursor() as cursor:
+        cursor.execute(re.sub(r"^(BEGIN|COMMIT);$", "", script, flags=re.M))
 
 
 @pytest.fixture

@@ -18,10 +18,13 @@ os.environ["DATABASE_REPLICA_HOST"] = ""
 
 from webshop.settings import *  # noqa: F403
 
-# A hash of production costs half a second; the second checks those of the sample data.
+# A hash of production costs half a second; the second makes and checks the one of the sample data.
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.MD5PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "tests.support.hashing.RememberingPBKDF2PasswordHasher",
 ]
+
+# Otherwise every new Client() reads all static files.
+WHITENOISE_AUTOREFRESH = True
 
 TEST_RUNNER = "tests.support.runner.PytestRunner"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.apps import apps
 from django.conf import settings
-from django.core.management import call_command, get_commands
+from django.core.management import get_commands
 from django.test import Client
 
 from shop.urls import urlpatterns
@@ -38,9 +38,7 @@ def test_every_block_is_of_a_kind_that_is_checked() -> None:
         assert "" not in kinds or page.name == "PROJECT_STRUCTURE.md"
 
 
-@pytest.mark.django_db
-def test_the_examples_of_api_md_are_answered(client: Client) -> None:
-    call_command("load_sample_data")
+def test_the_examples_of_api_md_are_answered(client: Client, sample_data: None) -> None:
     assert len(examples()) == len(blocks(ROOT / "docs" / "API.md", "json"))
     for path, printed in examples():
         assert fold(client.get(path).json(), printed) == parse(printed), path
@@ -61,8 +59,7 @@ class Shell(code.InteractiveConsole):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_blocks_of_queries_md_pasted_into_the_shell_give_what_is_printed() -> None:
-    call_command("load_sample_data")
+def test_the_blocks_of_queries_md_pasted_into_the_shell_give_what_is_printed(sample_data: None) -> None:
     pasted = blocks(ROOT / "docs" / "QUERIES.md", "python")
     assert pasted
     for block in pasted:

@@ -14,9 +14,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def shell() -> dict[str, Any]:
+def shell(sample_data: None) -> dict[str, Any]:
     """The names that `manage.py shell` imports by itself, over the sample data."""
-    call_command("load_sample_data", verbosity=0)
     return {model.__name__: model for model in apps.get_models()}
 
 

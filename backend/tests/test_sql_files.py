@@ -133,8 +133,7 @@ ENDPOINTS = {
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
-def test_03_gives_what_the_endpoint_gives(name: str, client: Client) -> None:
-    call_command("load_sample_data")
+def test_03_gives_what_the_endpoint_gives(name: str, client: Client, sample_data: None) -> None:
     answer = client.get(f"/shop/api/{ENDPOINTS[name]}").json()
     rows = answer["items"] if name == "customer-cart" else answer
     assert rows
@@ -170,8 +169,7 @@ def examples() -> dict[str, QuerySet[Any, Any]]:
     }
 
 
-def test_03_gives_what_the_examples_give() -> None:
-    call_command("load_sample_data")
+def test_03_gives_what_the_examples_give(sample_data: None) -> None:
     deborah = Customer.objects.get(customer_id=1)
     for days in (0, 30, 31, 365, 366):
         date = datetime.datetime.now().date() - datetime.timedelta(days=days)

@@ -18,6 +18,8 @@ from shop.models import Cart, Customer, Order, Product
 from tests.support.browser import WAIT_SECONDS, stopped_by_policy
 from tests.support.serving import developing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def signed_in(

@@ -49,8 +49,7 @@ def assert_exact() -> None:
 
 
 @pytest.fixture
-def shop(db: None) -> None:
-    call_command("load_sample_data", verbosity=0)
+def shop(sample_data: None) -> None:
     sql("SET CONSTRAINTS ALL IMMEDIATE")  # nothing is left to check that TRUNCATE or a migration would meet
 
 
@@ -243,6 +242,7 @@ def test_truncate_is_refused_where_it_would_not_see_all(order: Order, table: str
     assert_exact()
 
 
+@pytest.mark.slow
 def test_a_fixture_is_loaded_without_the_totals(shop: None, tmp_path: Path) -> None:
     whole, shop_alone = tmp_path / "whole.json", tmp_path / "shop.json"
     views = ["shop.CustomerSpending", "shop.CategoryStock"]
@@ -416,6 +416,7 @@ def assert_exact_in_one_snapshot() -> None:
 # A crash ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_totals_survive_kill_9_amid_writes(tmp_path: Path) -> None:
     kept: list[int] = []
     enough = threading.Event()

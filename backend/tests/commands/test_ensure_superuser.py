@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from tests import BACKEND
-from tests.support.serving import command_environment
+from tests.support.serving import OTHER_DATABASE, command_environment
 
 NAMES = ("DJANGO_SUPERUSER_USERNAME", "DJANGO_SUPERUSER_PASSWORD", "DJANGO_SUPERUSER_EMAIL")
 
@@ -60,8 +60,9 @@ def test_before_migrate_a_command_says_what_to_do(command: str) -> None:
     assert result.stderr == "manage.py: the database has no tables yet: run manage.py migrate\n"
 
 
+@pytest.mark.slow
 def test_the_second_of_two_boots_finds_the_superuser(other_database: Any) -> None:
-    environment = command_environment("test_other")
+    environment = command_environment(OTHER_DATABASE)
     command = [sys.executable, "manage.py", "migrate", "-v0"]
     subprocess.run(command, cwd=BACKEND, env=environment, check=True)
     other_database.execute(

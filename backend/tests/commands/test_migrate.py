@@ -17,15 +17,15 @@ from django.db.migrations.loader import MigrationLoader
 from shop.database.migration_state import missing_migrations
 from shop.management.commands import migrate
 from tests import BACKEND
-from tests.support.serving import command_environment
+from tests.support.serving import OTHER_DATABASE, command_environment
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 
 @contextmanager
 def started(*arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """Run manage.py on the other database."""
-    environment = command_environment("test_other") | variables
+    environment = command_environment(OTHER_DATABASE) | variables
     process = subprocess.Popen(
         [sys.executable, "manage.py", *arguments],
         cwd=BACKEND,

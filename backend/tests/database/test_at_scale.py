@@ -48,7 +48,7 @@ def large_shop(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Ite
         cursor.execute(EMPTY)
 
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("large_shop")]
+pytestmark = [pytest.mark.slow, pytest.mark.django_db, pytest.mark.usefixtures("large_shop")]
 
 # path, rows, index that the query must use
 ENDPOINTS = [

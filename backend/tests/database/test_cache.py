@@ -20,6 +20,8 @@ from shop.models import Product
 from tests.support.serving import replica
 from tests.support.valkey import Valkey
 
+pytestmark = pytest.mark.slow
+
 
 def operations() -> list[object]:
     """What each operation answers, one after the other."""

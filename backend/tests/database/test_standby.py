@@ -4,7 +4,6 @@ import http.cookiejar
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -24,8 +23,11 @@ import psycopg2
 import pytest
 
 from tests import BACKEND
+from tests.support.cluster import copy_data
 from tests.webshop.test_outage import UNAVAILABLE
-from webshop.postgres import DATABASE, SERVER_USER, USER, Server, postgres
+from webshop.postgres import DATABASE, USER, Server, postgres
+
+pytestmark = pytest.mark.slow
 
 
 @dataclass
@@ -92,25 +94,21 @@ FILL = """
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(migrated_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data directory of a shop with a lamp and an order, in which nothing runs."""
-    node = Node(tmp_path_factory.mktemp("template"))
+    node = copy(migrated_data, tmp_path_factory.mktemp("template") / "node")
     with node.running():
         variables = environment(node, DJANGO_SUPERUSER_USERNAME="chief", DJANGO_SUPERUSER_PASSWORD="of staff")
         variables["DJANGO_SUPERUSER_EMAIL"] = "chief@example.com"
-        for command in ("migrate", "ensure_superuser"):
-            result = manage(variables, command)
-            assert result.returncode == 0, result.stderr
+        result = manage(variables, "ensure_superuser")
+        assert result.returncode == 0, result.stderr
         node.sql(FILL)
     return node.directory / "data"
 
 
-def copy(template: Path, directory: Path) -> Node:
+def copy(data: Path, directory: Path) -> Node:
     directory.mkdir()
-    data = shutil.copytree(template, directory / "data")
-    for path in (data, *data.rglob("*")):
-        if SERVER_USER:
-            os.chown(path, SERVER_USER.pw_uid, SERVER_USER.pw_gid)
+    copy_data(data, directory)
     return Node(directory)
 
 
@@ -175,11 +173,15 @@ USED = "INFO the standby is read from"
 LEFT = "WARNING the standby is not read from: "
 
 
+PAUSE = 0.02
+"""Seconds between two looks, which leave the machine to those that are looked at."""
+
+
 def eventually(true: Callable[[], bool], seconds: float, explain: Callable[[], Any]) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, explain()
-        time.sleep(0.02)
+        time.sleep(PAUSE)
 
 
 THREADS = ["--workers", "1", "--threads", "8"]
@@ -262,6 +264,7 @@ def test_no_answer_is_older_than_the_limit(primary: Node, standby: Node, start: 
                 if f"Lamp {number}" not in shop.names():
                     assert now - written <= 2
                     old += 1
+                time.sleep(PAUSE)
             assert old > 1
             standby.sql("SELECT pg_wal_replay_resume()")
             shop.await_line(USED, times=number)
@@ -284,6 +287,7 @@ def test_a_line_that_is_cut_counts_as_lag(primary: Node, standby: Node, start: C
             assert shop.names() == ["Lamp 1", "Lamp 2"]
             while (now := time.monotonic()) < written + 5:
                 assert "Lamp 3" in shop.names() or now - written <= 3
+                time.sleep(PAUSE)
             assert standby.sql("SELECT status FROM pg_stat_wal_receiver") == [("streaming",)]
         finally:
             os.kill(sender, signal.SIGCONT)
@@ -324,6 +328,7 @@ def test_a_killed_standby_fails_no_request_and_comes_back(
                     for path in PATHS:
                         begun = time.monotonic()
                         answers.append((path, shop.get(f"/shop/api/{path}"), time.monotonic() - begun))
+                        time.sleep(PAUSE)
 
             threads = [threading.Thread(target=ask) for _ in range(8)]
             for thread in threads:
@@ -427,6 +432,7 @@ def test_a_killed_primary_leaves_the_standby_for_a_while(
                 assert answer[0] == 200
             if now > 3:
                 assert answer == UNAVAILABLE
+            time.sleep(PAUSE)
 
 
 SLOW = """

@@ -14,7 +14,7 @@ import pytest
 from .conftest import FaultTable
 from .stack import Compose, Load, inspect, kill, run, wait_until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 LIVE = (
     "/shop/api/products/?limit=100",

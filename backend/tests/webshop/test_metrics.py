@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from shop.models import Cart, Customer, Order, Product
 from tests.support.serving import Shop, serving
 
+pytestmark = pytest.mark.slow
+
 PRODUCTS, ORDER = "shop/api/products/", "shop/api/order/<int:order_id>/"
 
 

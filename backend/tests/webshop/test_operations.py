@@ -76,6 +76,7 @@ def migrate(host: Path, *arguments: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_it_is_ready_when_the_database_and_all_tables_are_there(tmp_path: Path) -> None:
     host = tmp_path / "socket"
     database = {"DATABASE_HOST": str(host), "DATABASE_USERNAME": USER, "DATABASE_NAME": DATABASE}
@@ -116,6 +117,7 @@ def unapplied() -> list[str]:
     return [f"shop.{name}" for name in names[4:]]
 
 
+@pytest.mark.slow
 def test_a_database_that_does_not_answer_is_noticed_in_time(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         database = {"DATABASE_HOST": "127.0.0.1", "DATABASE_PORT": str(silent.getsockname()[1])}

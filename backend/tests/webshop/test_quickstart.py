@@ -20,12 +20,17 @@ import pytest
 
 from tests import BACKEND
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc"),
+]
 
 CLEAN = {"PATH": os.defpath}
 QUICKSTART = [sys.executable, "manage.py", "quickstart"]
 NOBODY = 65534
 AS_ROOT = os.geteuid() == 0
+PATIENCE = 120
+"""Seconds for anything to happen, on a machine that has much else to do."""
 
 
 @contextmanager
@@ -43,9 +48,10 @@ def copied(path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give a checkout in which quickstart ran before."""
+    """Give a checkout in which quickstart ran before, and whose database needs nothing any more."""
     with copied(tmp_path_factory.mktemp("used") / "backend") as path:
         start(path).stop()
+        (path / "entrypoint.sh").write_text('exec "$@"\n')
         yield path
 
 
@@ -80,7 +86,7 @@ def ended(pid: str) -> bool:
         return True
 
 
-def wait_for(what: str, condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(what: str, condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
@@ -137,7 +143,7 @@ class Shop:
         """Stop it as a person does; nothing may be left but the data."""
         socket_dir = self.socket_dir
         send(self.process.pid, signal_number)
-        assert self.process.wait(30) == 0, self.output
+        assert self.process.wait(PATIENCE) == 0, self.output
         assert processes(self.checkout) == {}
         assert not socket_dir.exists()
         assert {path.name for path in (self.checkout / ".postgres").iterdir()} == {"data", "postgres.log"}
@@ -172,7 +178,7 @@ def manage(checkout: Path, *arguments: str, **environment: str) -> subprocess.Co
         env={**CLEAN, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -213,10 +219,9 @@ def test_first_start_and_the_next(tmp_path: Path) -> None:
         assert shop.answers()
 
         shop.stop()
-        began = time.monotonic()
         shop = start(checkout)
-        assert time.monotonic() - began < 15
         assert "No migrations to apply" in shop.output
+        assert "The shop holds data: nothing added" in shop.output
         with urllib.request.urlopen(f"{shop.url}/shop/api/category-stats/") as response:
             assert b'"Kept"' in response.read()
         shop.stop()
@@ -257,7 +262,7 @@ def test_stops_while_it_starts(fresh: Path) -> None:
     with pytest.raises(subprocess.TimeoutExpired):  # it waits for initdb, which writes what it is to remove
         shop.process.wait(1)
     os.kill(initdb, signal.SIGCONT)
-    assert shop.process.wait(30) == 0, shop.output
+    assert shop.process.wait(PATIENCE) == 0, shop.output
     assert shop.output == ""
     assert processes(fresh) == {}
     assert not (fresh / ".postgres" / "data.new").exists()
@@ -284,7 +289,7 @@ def test_kill_9(checkout: Path) -> None:
     shop = start(checkout)
     assert not left.exists()
     os.kill(shop.postmaster, signal.SIGKILL)
-    assert shop.process.wait(30) == 1
+    assert shop.process.wait(PATIENCE) == 1
     assert shop.output.splitlines()[-1].startswith("quickstart: PostgreSQL ended (log: ")
     wait_for("the end", lambda: not processes(checkout))
 
@@ -292,7 +297,7 @@ def test_kill_9(checkout: Path) -> None:
     (runserver,) = set(children(shop.process.pid)) - {shop.postmaster}
     assert children(runserver)
     os.kill(runserver, signal.SIGKILL)
-    assert shop.process.wait(30) == 1
+    assert shop.process.wait(PATIENCE) == 1
     assert shop.output.splitlines()[-1] == "quickstart: the shop ended (exit code -9); its last lines say why"
     wait_for("the end", lambda: not processes(checkout))
 

@@ -49,6 +49,7 @@ def security(answer: Answer) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("https", [False, True], ids=["http", "https"])
+@pytest.mark.slow
 def test_the_headers_of_every_kind_of_answer(transactional_db: None, tmp_path: Path, *, https: bool) -> None:
     with serving(tmp_path, DJANGO_HTTPS=str(int(https))) as shop:
         for path, (status, headers) in EXPECTED.items():

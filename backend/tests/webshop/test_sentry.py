@@ -80,6 +80,7 @@ def broken(transactional_db: None) -> Iterator[None]:
             cursor.execute(f"ALTER TABLE {table} RENAME COLUMN {other} TO {name}")
 
 
+@pytest.mark.slow
 def test_a_failure_is_told_without_what_the_caller_sent(broken: None, tmp_path: Path, sentry: Sentry) -> None:
     dsn = tmp_path / "dsn"
     dsn.write_text(f"http://key@127.0.0.1:{sentry.server_port}/7\n")

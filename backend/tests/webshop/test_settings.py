@@ -4,9 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
+from contextlib import redirect_stdout
+from importlib.util import module_from_spec, spec_from_file_location
+from io import StringIO
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from tests import BACKEND
 
@@ -34,11 +41,23 @@ def run(checkout: Path, *command: str, **environment: str) -> subprocess.Complet
     )
 
 
+def load(checkout: Path, **environment: str) -> ModuleType:
+    """Read the settings as a process of this environment does, without touching those of the tests."""
+    spec = spec_from_file_location("webshop.settings", checkout / "webshop" / "settings.py")
+    assert spec
+    assert spec.loader
+    settings = module_from_spec(spec)
+    with patch.dict(os.environ, environment, clear=True), warnings.catch_warnings(action="ignore"):
+        spec.loader.exec_module(settings)
+    return settings
+
+
 def setting(checkout: Path, expression: str, **environment: str) -> str:
-    code = f"from webshop import settings; print({expression})"
-    result = run(checkout, "-c", code, **environment)
-    assert result.returncode == 0, result.stderr
-    return result.stdout.strip()
+    """Return what `print(expression)` prints."""
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(f"print({expression})", {"settings": load(checkout, **environment)})
+    return printed.getvalue().strip()
 
 
 EXAMPLE = "https://shop.example"
@@ -127,15 +146,24 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("environment", "message"), REFUSED)
-def test_what_cannot_be_meant_is_refused_in_one_line(
-    checkout: Path, environment: dict[str, str], message: str
-) -> None:
-    for arguments in (["migrate"], ["shell", "-c", "print(1)"]):
-        command = run(checkout, "manage.py", *arguments, **environment)
-        assert (command.returncode, command.stdout, command.stderr) == (1, "", f"manage.py: {message}\n")
-    server = run(checkout, "-m", "gunicorn", "webshop.wsgi", **environment)
-    assert server.returncode == 1
-    assert server.stderr == f"webshop: {message}\n"
+def test_what_cannot_be_meant_is_refused(checkout: Path, environment: dict[str, str], message: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        load(checkout, **environment)
+    assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        ("manage.py", ["manage.py", "migrate"]),
+        ("manage.py", ["manage.py", "shell", "-c", "print(1)"]),
+        ("webshop", ["-m", "gunicorn", "webshop.wsgi"]),
+    ],
+)
+def test_a_refusal_is_one_line(checkout: Path, program: str, command: list[str]) -> None:
+    environment, message = REFUSED[-1]
+    result = run(checkout, *command, **environment)
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", f"{program}: {message}\n")
 
 
 def test_a_secret_may_be_in_a_file(checkout: Path, tmp_path: Path) -> None:
@@ -153,8 +181,8 @@ def test_a_secret_may_be_in_a_file(checkout: Path, tmp_path: Path) -> None:
     assert found == ascii([PRODUCTION["DJANGO_SECRET_KEY"], " it's ünusual "])
     # As in the environment, a placeholder is none.
     key.write_text("your-secret-key\n")
-    result = run(checkout, "manage.py", "check", DJANGO_ALLOWED_HOSTS="shop.example", **files)
-    assert result.stderr.startswith("manage.py: DJANGO_SECRET_KEY is missing or a placeholder")
+    with pytest.raises(ImproperlyConfigured, match=r"^DJANGO_SECRET_KEY is missing or a placeholder"):
+        load(checkout, DJANGO_ALLOWED_HOSTS="shop.example", **files)
 
 
 @pytest.mark.parametrize(
@@ -173,15 +201,15 @@ def test_a_file_that_holds_no_secret_is_one_line(
     path = tmp_path / "secret"
     if content is not None:
         path.write_bytes(content)
-    result = run(checkout, "manage.py", "migrate", DEBUG="1", **{f"{name}_FILE": str(path)})
-    assert result.returncode == 1
-    assert result.stderr == f"manage.py: {name}_FILE: {path} cannot be read: {problem}\n"
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        load(checkout, DEBUG="1", **{f"{name}_FILE": str(path)})
+    assert str(refusal.value) == f"{name}_FILE: {path} cannot be read: {problem}"
 
 
 def test_a_directory_is_no_secret(checkout: Path, tmp_path: Path) -> None:
-    result = run(checkout, "manage.py", "check", DEBUG="1", DATABASE_PASSWORD_FILE=str(tmp_path))
-    expected = f"manage.py: DATABASE_PASSWORD_FILE: {tmp_path} cannot be read: Is a directory\n"
-    assert (result.returncode, result.stderr) == (1, expected)
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        load(checkout, DEBUG="1", DATABASE_PASSWORD_FILE=str(tmp_path))
+    assert str(refusal.value) == f"DATABASE_PASSWORD_FILE: {tmp_path} cannot be read: Is a directory"
 
 
 @pytest.mark.parametrize("name", ["DJANGO_SECRET_KEY", "DATABASE_PASSWORD", "SENTRY_DSN"])
@@ -189,9 +217,9 @@ def test_a_secret_given_twice_is_refused(checkout: Path, tmp_path: Path, name: s
     path = tmp_path / "secret"
     path.write_text("hush")
     twice = {name: "hush", f"{name}_FILE": str(path)}
-    result = run(checkout, "manage.py", "check", DEBUG="1", **twice)
-    expected = f"manage.py: {name} and {name}_FILE are both set: set one\n"
-    assert (result.returncode, result.stderr) == (1, expected)
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        load(checkout, DEBUG="1", **twice)
+    assert str(refusal.value) == f"{name} and {name}_FILE are both set: set one"
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["runserver", "8099"], ["runserver", "8099", "--noreload"]])
@@ -248,9 +276,9 @@ def test_quotes_in_an_env_file_come_in_pairs(checkout: Path) -> None:
 
 def test_a_line_of_an_env_file_that_says_nothing_is_refused(checkout: Path) -> None:
     (checkout / ".env").write_text("# fine\nDEBUG 1\n")
-    result = run(checkout, "manage.py", "check")
-    assert result.returncode == 1
-    assert result.stderr == f"manage.py: {checkout / '.env'}, line 2: NAME=value is expected\n"
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        load(checkout)
+    assert str(refusal.value) == f"{checkout / '.env'}, line 2: NAME=value is expected"
 
 
 def test_what_quickstart_left_behind_never_opens_production(checkout: Path) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 import redis
-from django.contrib.auth.hashers import MD5PasswordHasher, PBKDF2PasswordHasher
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import connections
@@ -186,17 +186,18 @@ def test_the_right_password_of_one_who_is_no_staff_is_a_failure() -> None:
 
 
 @with_both_caches
+@pytest.mark.slow
 def test_the_window_ends_though_attempts_go_on(monkeypatch: pytest.MonkeyPatch, hashed: list[str]) -> None:
-    monkeypatch.setattr(throttle, "SIGN_IN_SECONDS", 5)
+    monkeypatch.setattr(throttle, "SIGN_IN_SECONDS", 3)
     began = time.monotonic()
     assert statuses(11) == {200: 10, 429: 1}
     waits = []
     while (response := attempt()).status_code == 429:
         waits.append(int(response.headers["Retry-After"]))
         time.sleep(0.05)
-    assert 4 < time.monotonic() - began < 9
+    assert 2 < time.monotonic() - began < 7
     assert waits == sorted(waits, reverse=True)
-    assert set(waits) <= {1, 2, 3, 4, 5}
+    assert set(waits) <= {1, 2, 3}
     assert len(hashed) == 11
     assert attempt(password=RIGHT).status_code == 302
 
@@ -210,7 +211,7 @@ def test_attempts_at_once_are_counted_before_the_password_is_checked(hashed: lis
     def guess(thread: int) -> None:
         try:
             start.wait()
-            for number in range(10):
+            for number in range(3):
                 found.append(attempt(address=f"10.0.{thread}.{number}").status_code)
         finally:
             connections.close_all()
@@ -220,7 +221,7 @@ def test_attempts_at_once_are_counted_before_the_password_is_checked(hashed: lis
         thread.start()
     for thread in threads:
         thread.join()
-    assert Counter(found) == {200: 10, 429: 190}
+    assert Counter(found) == {200: 10, 429: 50}
     assert hashed == ["wrong"] * 10
 
 
@@ -367,10 +368,12 @@ def post(url: str, password: str = "wrong") -> int:
 
 @with_valkey
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_replicas_count_together_and_each_by_itself_without_the_cache(valkey: Valkey, owner: User) -> None:
-    owner.password = PBKDF2PasswordHasher().encode(RIGHT, "salt")
+    owner.password = MD5PasswordHasher().encode(RIGHT, "salt")
     owner.save()
-    with replica(DJANGO_CACHE_URL=valkey.url) as first, replica(DJANGO_CACHE_URL=valkey.url) as second:
+    variables = {"DJANGO_CACHE_URL": valkey.url, "DJANGO_SETTINGS_MODULE": "tests.support.cheap_hash"}
+    with replica(**variables) as first, replica(**variables) as second:
         assert post(first, RIGHT) == 302
         assert [post(url) for url in (first, second) * 5] == [200] * 10
         assert [post(url, password) for url in (first, second) for password in ("wrong", RIGHT)] == [429] * 4
