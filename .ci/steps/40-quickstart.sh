@@ -1,0 +1,19 @@
+# The shop without Docker.
+. ../.ci/lib.sh
+needs curl:curl
+
+(cd .. && cd backend && PIP_BREAK_SYSTEM_PACKAGES=1 pip install uv && uv run manage.py quickstart) &
+quickstart=$!
+stop() { # the subshell is gone with a signal to it; the shop with one to the process below it
+    pkill -TERM -P "$quickstart"
+    wait "$quickstart"
+}
+tidy() { stop || true; }
+wait_for 120 curl -sf $url/shop/api/products/
+uv run python -m tests.support.api_examples $url
+uv run manage.py shell -c 'assert Order.objects.count() == 300'
+DJANGO_SUPERUSER_PASSWORD=secret uv run manage.py createsuperuser --noinput --username staff --email staff@example.com
+uv run manage.py showmigrations
+curl -sf $url/admin/login/ | grep -q Webshop
+stop || fail 'quickstart did not end well'
+[ ! -e .postgres/env ] || fail 'quickstart left its env file behind'
