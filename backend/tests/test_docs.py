@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 from django.apps import apps
-from django.conf import settings
 from django.core.management import get_commands
 from django.test import Client
 
 from shop.urls import urlpatterns
-from tests import ROOT
+from tests import BACKEND, ROOT
 from tests.support.api_examples import CURL, examples, fold, parse
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -117,20 +116,20 @@ def test_every_management_command_that_is_named_exists() -> None:
 def test_the_environment_variables_are_those_of_the_settings() -> None:
     page = (ROOT / "docs" / "SETUP_COMPLETE.md").read_text()
     documented = set(re.findall(r"^\| `([A-Z_]+)`", page, re.M))
-    code = (settings.BASE_DIR / "webshop" / "settings.py").read_text()
-    code += (settings.BASE_DIR / "entrypoint.sh").read_text()
+    code = (BACKEND / "webshop" / "settings.py").read_text()
+    code += (BACKEND / "entrypoint.sh").read_text()
     read = set(re.findall(r"\b(?:DEBUG|DATABASE_[A-Z_]+|DJANGO_[A-Z_]+|SENTRY_[A-Z_]+|SHOP_[A-Z_]+)\b", code))
     read |= {f"{name}_FILE" for name in re.findall(r'env_secret\("(\w+)"\)', code)}
-    read |= set(re.findall(r"\$\{(\w+):-", (settings.BASE_DIR / "compose.yml").read_text()))
+    read |= set(re.findall(r"\$\{(\w+):-", (BACKEND / "compose.yml").read_text()))
     internal = {"DJANGO_SETTINGS_MODULE", "DJANGO_SUPERUSER_PASSWORD", "DJANGO_SUPERUSER_EMAIL"}
     internal.add("DATABASE_ROUTERS")  # Django's
     assert documented == read - internal
-    example = (settings.BASE_DIR / ".env.example").read_text()
+    example = (BACKEND / ".env.example").read_text()
     assert set(re.findall(r"^([A-Z_]+)=", example, re.M)) <= documented
 
 
 def test_the_variables_of_the_production_stack_are_documented() -> None:
-    stack = "".join((settings.BASE_DIR / f"compose.{name}.yml").read_text() for name in ("prod", "secrets"))
+    stack = "".join((BACKEND / f"compose.{name}.yml").read_text() for name in ("prod", "secrets"))
     read = set(re.findall(r"\$\{([A-Z_]+)", stack))
     pages = "".join((ROOT / "docs" / name).read_text() for name in ("SETUP_COMPLETE.md", "DEPLOYMENT.md"))
     assert read <= set(re.findall(r"\b[A-Z_]{5,}\b", pages))

@@ -16,8 +16,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import connection
+
+from tests import BACKEND
 
 OTHER_DATABASE = f"test_other{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 """What the fixture other_database makes, a name for each of those who test at the same time."""
@@ -139,7 +140,7 @@ def running(directory: Path, command: list[str], more: dict[str, str]) -> Iterat
     with stdout.open("wb") as out, stderr.open("wb") as err:
         process = subprocess.Popen(
             [sys.executable, *command, f"127.0.0.1:{port}"],
-            cwd=settings.BASE_DIR,
+            cwd=BACKEND,
             env=environment(**more),
             stdout=out,
             stderr=err,

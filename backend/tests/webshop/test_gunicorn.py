@@ -61,15 +61,6 @@ def test_workers_are_replaced_without_losing_a_request(
         assert not before & set(shop.workers(2))
 
 
-def fill(home: Category, rows: int) -> None:
-    """Make so many products, in SQL as they are many."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO product (name, price, category_id) SELECT 'Lamp', 1, %s FROM generate_series(1, %s)",
-            [home.pk, rows],
-        )
-
-
 @pytest.mark.django_db(transaction=True)
 def test_a_stop_finishes_what_is_under_way(tmp_path: Path, home: Category) -> None:
     rows = 100 * CHUNK

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from tests import BACKEND
 from tests.support.serving import Shop, environment, serving
 from webshop import operations
 from webshop.postgres import DATABASE, PORT, USER, postgres
@@ -70,7 +70,7 @@ def migrate(host: Path, *arguments: str) -> None:
     database = {"DATABASE_HOST": str(host), "DATABASE_USERNAME": USER, "DATABASE_NAME": DATABASE}
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "-v0", *arguments],
-        cwd=settings.BASE_DIR,
+        cwd=BACKEND,
         env=environment(**database, DATABASE_PORT=PORT),
         check=True,
     )
@@ -113,7 +113,7 @@ def test_it_is_ready_when_the_database_and_all_tables_are_there(tmp_path: Path) 
 
 def unapplied() -> list[str]:
     """The migrations behind shop.0004, of which Django's own apps have none."""
-    names = sorted(path.stem for path in (settings.BASE_DIR / "shop" / "migrations").glob("0*.py"))
+    names = sorted(path.stem for path in (BACKEND / "shop" / "migrations").glob("0*.py"))
     return [f"shop.{name}" for name in names[4:]]
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from django.conf import settings
 
+from tests import BACKEND
 from tests.support.cluster import copy_data
 from webshop.postgres import DATABASE, USER, Server, postgres
 
@@ -56,7 +56,7 @@ def server(shop: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]
     """That shop on the production server."""
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "webshop.wsgi", "--bind", f"127.0.0.1:{port}"],
-        cwd=settings.BASE_DIR,
+        cwd=BACKEND,
         env=shop,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import connection
 
+from tests import BACKEND
 from tests.support.serving import serving
 
 SECRET = "987654321"
@@ -110,7 +110,7 @@ def test_a_missing_package_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "sentry_sdk.py").write_text("raise ModuleNotFoundError('sentry_sdk')")
     result = subprocess.run(
         [sys.executable, "manage.py", "check"],
-        cwd=settings.BASE_DIR,
+        cwd=BACKEND,
         env={
             "PATH": "",
             "DEBUG": "1",
