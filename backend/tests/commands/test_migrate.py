@@ -190,9 +190,9 @@ def test_rows_are_checked_while_others_write(other_database: Any) -> None:
     other_database.execute(
         'BEGIN; LOCK TABLE product, "order", order_item, cart, product_sales IN ROW EXCLUSIVE MODE'
     )
-    assert run("migrate", "-v0") == (0, "", "")
+    assert run("migrate", "-v0", "shop", "0007") == (0, "", "")
     other_database.execute("ROLLBACK")
-    assert applied(other_database) == ALL
+    assert applied(other_database) == ALL[:7]
 
 
 def test_every_migration_is_all_or_nothing() -> None:
