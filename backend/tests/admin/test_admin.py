@@ -450,6 +450,7 @@ PARAMETERS = [
 
 
 @every_table
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_nonsense_in_a_url_does_not_make_a_list_fail(
     admin_client: Client, order: Order, cart: Cart, table: type[Model]
