@@ -82,7 +82,7 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
 
 
 def post_fork(_: Arbiter, worker: Worker) -> None:
-    """Tell webshop/observe.py that number."""
+    """Tell webshop/metrics.py that number."""
     os.environ["WORKER_SLOT"] = str(worker.slot)
 
 

@@ -14,7 +14,7 @@ from shop.api.routing import READING
 from shop.database.migration_state import missing_migrations
 from shop.models import Cart, Order, OrderStatus, Product
 
-from .observe import SEVERAL_PROCESSES
+from .metrics import DIRECTORY
 
 
 def operations(
@@ -77,7 +77,7 @@ complete = False
 def metrics() -> HttpResponse:
     """Give Prometheus what all processes of this server have done, and how the shop is."""
     registry = CollectorRegistry()
-    if SEVERAL_PROCESSES:
+    if DIRECTORY:
         MultiProcessCollector(registry)
     else:
         registry.register(REGISTRY)

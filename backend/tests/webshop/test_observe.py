@@ -2,11 +2,13 @@
 
 import datetime
 import logging
+import resource
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from django.contrib.auth.models import User
@@ -60,13 +62,14 @@ def test_every_kind_of_answer_has_its_line(shop: Shop) -> None:
         ("GET", "/admin/login/", "admin/login/", 200, 0),
         ("GET", "/static/admin/css/base.css", "none", 200, 0),
         ("GET", "/shop/api/products/%0aFAKE/", "none", 404, 0),
+        ("GET", "/%22%5C%C3%BC%F0%9F%9B%92%00/", "none", 404, 0),
     ]
     for number, (method, path, *expected) in enumerate(answers, start=1):
         shop.get(path, method)
         line = shop.requests(number)[-1]
         assert [line[key] for key in ("route", "status", "queries")] == expected, path
         assert line["method"] == method
-        assert line["path"] == path.partition("?")[0].replace("%0a", "\n")
+        assert line["path"] == unquote(path.partition("?")[0])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -100,6 +103,16 @@ def test_only_a_proxy_gives_the_id(shop: Shop, tmp_path: Path) -> None:
         for given in ("", "x" * 65, "a b", "ü", 'a"b', "a;b"):
             answer = proxied.get("/shop/api/products/", X_Request_ID=given)
             assert len(answer.headers["X-Request-ID"]) == 32
+
+
+def test_who_reads_the_log_may_go(shop: Shop) -> None:
+    assert shop.get("/shop/api/products/").status == 200
+    shop.requests(1)
+    limit = resource.RLIMIT_FSIZE
+    (worker,) = shop.workers(1)
+    resource.prlimit(worker, limit, (0, resource.getrlimit(limit)[1]))  # from here on no file grows
+    assert shop.get("/shop/api/products/").status == 200
+    assert len(shop.requests(1)) == 1
 
 
 @pytest.mark.django_db(transaction=True)
