@@ -90,7 +90,6 @@ class Statement:
     def __init__(self, build: Callable[..., QuerySet[Any]], row: Mapping[str, str], arguments: int) -> None:
         """Compile nothing yet: that may ask the database for its version."""
         self.build, self.row, self.arguments = build, row, arguments
-        self.long = False
 
     @cached_property
     def queryset(self) -> QuerySet[Any]:
@@ -178,20 +177,17 @@ class Statement:
         More than one chunk come from a cursor, so that memory never holds more than one. PostgreSQL sets the
         rows aside and ends the transaction before it gives the first one: whoever takes them may be slow.
         """
-        if not self.long:
-            rows = self.fetch(*arguments)
-            if len(rows) < CHUNK:
-                yield rows
-                return
+        rows = self.fetch(*arguments)
+        if len(rows) < CHUNK:
+            yield rows
+            return
         connection = connections[self.queryset.db]
         # A pooler may give each FETCH another connection: behind one all rows come at once.
         pooled = connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
         with connection.cursor() if pooled else connection.chunked_cursor() as cursor:
             cursor.execute(*self.bound(clamped(arguments)))
-            rows = [row for (row,) in cursor.fetchmany(CHUNK)]
-            # The next call begins with what is right for this one: a cursor costs small answers much.
-            self.long = len(rows) == CHUNK and not arguments
-            yield rows
-            while len(rows) == CHUNK:
+            while True:
                 rows = [row for (row,) in cursor.fetchmany(CHUNK)]
                 yield rows
+                if len(rows) < CHUNK:
+                    return

@@ -9,11 +9,9 @@ import psycopg2
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection, connections, transaction
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from shop.api.reading import ReadEndpoint
-from shop.catalog.endpoints import products
 from shop.database.statements import Statement
 from shop.models import Product
 from shop.urls import urlpatterns
@@ -101,14 +99,6 @@ def test_what_was_prepared_in_a_run_that_failed_is_known_then(gloves: Product) -
         cursor.execute(statement.prepare(cursor))
     assert len(statement.fetch()) == 1
     assert len(statement.fetch()) == 1
-
-
-@pytest.mark.django_db
-def test_who_needs_no_more_rows_does_not_break_the_transaction(gloves: Product, client: Client) -> None:
-    products.statement.long = True
-    for path in ("products", "category-stats"):
-        assert len(client.get(f"/shop/api/{path}/").json()) == 1
-    assert not connection.needs_rollback
 
 
 @pytest.mark.django_db
