@@ -24,8 +24,8 @@ def main() -> None:
         for pattern in urlpatterns:
             ids = [middle[pattern.name]] if pattern.name in middle else []
             endpoint: Any = pattern.callback
-            sql, parameters = endpoint.statement.bound(ids)
-            cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql}", parameters)
+            select = endpoint.statement.bound(ids)
+            cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {select.sql}", select.parameters)
             plan = "\n".join(line for (line,) in cursor.fetchall())
             print(f"\n`{pattern.pattern}`:\n\n```text\n{plan}\n```")
 

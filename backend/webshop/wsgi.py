@@ -6,6 +6,7 @@ import sys
 import django
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.urls import get_resolver
 from django.utils.http import parse_header_parameters
 
 
@@ -39,5 +40,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webshop.settings")
 try:
     django.setup(set_prefix=False)
     application = Handler()
+    get_resolver().url_patterns  # noqa: B018 (an endpoint that cannot be compiled ends the start)
 except ImproperlyConfigured as error:
     sys.exit(f"webshop: {error}")

@@ -10,6 +10,7 @@ from django.utils import timezone
 from shop.catalog.models import Product
 from shop.customers.models import Customer
 from shop.database.fields import TIMES, ZERO
+from shop.database.statements import Parameter
 
 
 class CartQuerySet(models.QuerySet["Cart"]):
@@ -61,7 +62,7 @@ class CartItemQuerySet(models.QuerySet["CartItem"]):
         """Add subtotal: quantity times today's price."""
         return self.annotate(subtotal=F("quantity") * F("product__price"))
 
-    def of_customer(self, customer_id: int) -> Self:
+    def of_customer(self, customer_id: int | Parameter) -> Self:
         """Keep the lines of one customer's cart, as they were put in, with subtotal."""
         return self.filter(cart__customer_id=customer_id).with_subtotal().order_by("cart_item_id")
 

@@ -4,17 +4,21 @@ Most of a small query's time goes into making its SQL, in Django, and its plan, 
 has its SQL made once per process and its plan once per connection.
 """
 
+import datetime
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
 import psycopg2.extensions
-from django.db import DatabaseError, InterfaceError, connections
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import BigIntegerField, DecimalField, Expression, Field, QuerySet, Subquery
+from django.db.models.expressions import Combinable
 from django.db.models.sql.compiler import SQLCompiler
 from psycopg2.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 from psycopg2.extensions import AsIs
@@ -25,8 +29,30 @@ CHUNK = 1000
 MAX_BIGINT = 2**63 - 1
 
 
-class Parameter(Expression):
-    """A place in a QuerySet for an integer that is known when the statement runs."""
+class Parameter(Combinable):
+    """A place in a QuerySet for an integer that is known when the statement runs, used as F() is.
+
+    What asks for its value, such as `if` or `==`, raises TypeError: the answer would hold for all values.
+    """
+
+    def __init__(self, position: int) -> None:
+        """Stand for the argument at this position, from 0."""
+        self.position = position
+
+    def resolve_expression(self, *_: Any, **__: Any) -> Expression:
+        """Return what stands for it in the query, as Django asks."""
+        return Placeholder(self.position)
+
+    def has_no_value(self, *_: object) -> NoReturn:
+        """Refuse to be taken for a number or a text."""
+        message = "a Parameter has no value while the QuerySet is built"
+        raise TypeError(message)
+
+    __bool__ = __eq__ = __hash__ = __int__ = __index__ = __str__ = __format__ = has_no_value
+
+
+class Placeholder(Expression):
+    """A Parameter in a query: `%s` in its SQL, itself among what these stand for."""
 
     output_field = BigIntegerField()
 
@@ -36,7 +62,7 @@ class Parameter(Expression):
         self.position = position
 
     def as_sql(self, *_: Any) -> Any:
-        """Return a placeholder, and this object as what it stands for."""
+        """Return the SQL and the parameters."""
         return "%s", [self]
 
 
@@ -72,8 +98,56 @@ class JsonArray(Subquery):
         return f"(SELECT COALESCE(json_agg(item), '[]') FROM {sql})", parameters  # noqa: S608
 
 
+@dataclass(frozen=True)
+class Select:
+    """SQL with its parameters that gives the rows of a QuerySet as JSON objects, each a text."""
+
+    sql: str
+    parameters: list[Any]
+
+    def page(self, alias: str, *, limit: int, offset: int) -> list[str]:
+        """Return at most `limit` rows from an offset on, of the database with this alias."""
+        with connections[alias].cursor() as cursor:
+            cursor.execute(f"{self.sql} LIMIT %s OFFSET %s", [*self.parameters, limit, offset])
+            return [row for (row,) in cursor.fetchall()]
+
+    def chunks(self, alias: str) -> Generator[list[str]]:
+        """Yield all rows as of one moment, CHUNK at a time; the last list is shorter, perhaps empty.
+
+        PostgreSQL sets the rows aside and ends the transaction before it gives the first one: whoever takes
+        them may be slow.
+        """
+        connection = connections[alias]
+        # A pooler may give each FETCH another connection: behind one all rows come at once.
+        pooled = connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
+        with connection.cursor() if pooled else connection.chunked_cursor() as cursor:
+            cursor.execute(self.sql, self.parameters)
+            while True:
+                rows = [row for (row,) in cursor.fetchmany(CHUNK)]
+                yield rows
+                if len(rows) < CHUNK:
+                    return
+
+
+def select(queryset: QuerySet[Any], row: Mapping[str, str]) -> Select:
+    """Compile a QuerySet; `row` names the columns or annotations of a row by their JSON keys.
+
+    That takes longer than a small query does. So it is for one that changes with what is asked, as a search
+    does; one that is always the same but for its ids is a Statement.
+    """
+    queryset = queryset.values_list(*row.values())
+    sql, parameters = items(queryset.query.get_compiler(queryset.db), row)
+    return Select(f"SELECT row_to_json(item)::text FROM {sql}", parameters)  # noqa: S608
+
+
+def refuse_queries(*_: Any) -> NoReturn:
+    """Take the place of a statement that a QuerySet runs while it is built."""
+    message = "it asks the database"
+    raise TypeError(message)
+
+
 def clamped(arguments: Sequence[int]) -> list[int]:
-    """Return them as PostgreSQL can take them: what is larger than any key is as unknown as the largest."""
+    """Return them as bigints: an id that is too large for one is as unknown as the largest."""
     return [min(argument, MAX_BIGINT) for argument in arguments]
 
 
@@ -82,30 +156,36 @@ prepared: WeakKeyDictionary[psycopg2.extensions.connection, set[str]] = WeakKeyD
 
 
 class Statement:
-    """A QuerySet whose rows are JSON objects, run with new arguments each time.
+    """A QuerySet whose rows are JSON objects, compiled once and run with new arguments each time.
 
-    `build` makes it of so many integers; `row` names the columns or annotations of a row by their JSON keys.
+    `build` makes it of so many Parameters; `row` is as in select(). As what it makes stays until the process
+    ends, ImproperlyConfigured is raised if it looks at a Parameter's value, the clock or the database.
     """
 
     def __init__(self, build: Callable[..., QuerySet[Any]], row: Mapping[str, str], arguments: int) -> None:
-        """Compile nothing yet: that may ask the database for its version."""
+        """Compile it, without a database."""
         self.build, self.row, self.arguments = build, row, arguments
+        try:
+            with connections[DEFAULT_DB_ALIAS].execute_wrapper(refuse_queries):
+                self.queryset, again = (build(*map(Parameter, range(arguments))) for _ in range(2))
+                self.compiled = select(self.queryset, row)
+                if select(again, row) != self.compiled:
+                    message = "it is another one each time"
+                    raise TypeError(message)
+            if any(isinstance(item, datetime.date | datetime.time) for item in self.compiled.parameters):
+                message = "it holds a date or a time, which would stay; Now() does not"
+                raise TypeError(message)
+        except TypeError as error:
+            message = f"{build.__qualname__} cannot be compiled: {error}"
+            raise ImproperlyConfigured(message) from error
 
-    @cached_property
-    def queryset(self) -> QuerySet[Any]:
-        """The QuerySet, with Parameters for arguments."""
-        return self.build(*map(Parameter, range(self.arguments))).values_list(*self.row.values())
-
-    @cached_property
-    def compiled(self) -> tuple[str, list[Any]]:
-        """The SQL, and what its placeholders stand for: constants and Parameters."""
-        sql, parameters = items(self.queryset.query.get_compiler(self.queryset.db), self.row)
-        return f"SELECT row_to_json(item)::text FROM {sql}", parameters  # noqa: S608
-
-    def bound(self, values: Sequence[Any]) -> tuple[str, list[Any]]:
-        """Return the SQL, and its parameters with these values in the place of the Parameters."""
-        sql, parameters = self.compiled
-        return sql, [values[item.position] if isinstance(item, Parameter) else item for item in parameters]
+    def bound(self, values: Sequence[Any]) -> Select:
+        """Return what is compiled, with these values in the place of the Parameters."""
+        parameters = [
+            values[item.position] if isinstance(item, Placeholder) else item
+            for item in self.compiled.parameters
+        ]
+        return Select(self.compiled.sql, parameters)
 
     @property
     def placeholders(self) -> list[str]:
@@ -123,7 +203,8 @@ class Statement:
         The limit is a constant, as with one that it does not know PostgreSQL goes on making a plan each time.
         """
         types = f" ({', '.join('bigint' for _ in self.placeholders)})" if self.placeholders else ""
-        sql = cursor.mogrify(*self.bound([AsIs(placeholder) for placeholder in self.placeholders]))
+        bound = self.bound([AsIs(placeholder) for placeholder in self.placeholders])
+        sql = cursor.mogrify(bound.sql, bound.parameters)
         return f"PREPARE {self.name}{types} AS {sql.decode()} LIMIT {CHUNK}"
 
     def fetch(self, *arguments: int) -> list[str]:
@@ -152,8 +233,8 @@ class Statement:
         with connection.cursor() as cursor:
             if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
                 # A transaction pooler: what is prepared here may not be there for the next transaction.
-                sql, parameters = self.bound(values)
-                cursor.execute(f"{sql} LIMIT {CHUNK}", parameters)
+                bound = self.bound(values)
+                cursor.execute(f"{bound.sql} LIMIT {CHUNK}", bound.parameters)
             else:
                 known = prepared.setdefault(cursor.connection, set())
                 execute = f"EXECUTE {self.name}" + (f" ({', '.join(map(str, values))})" if values else "")
@@ -166,28 +247,12 @@ class Statement:
 
     def page(self, *arguments: int, limit: int, offset: int) -> list[str]:
         """Return at most `limit` rows from an offset on."""
-        sql, parameters = self.bound(clamped(arguments))
-        with connections[self.queryset.db].cursor() as cursor:
-            cursor.execute(f"{sql} LIMIT %s OFFSET %s", [*parameters, limit, offset])
-            return [row for (row,) in cursor.fetchall()]
+        return self.bound(clamped(arguments)).page(self.queryset.db, limit=limit, offset=offset)
 
     def chunks(self, *arguments: int) -> Generator[list[str]]:
-        """Yield all rows as of one moment, CHUNK at a time; the last list is shorter, perhaps empty.
-
-        More than one chunk come from a cursor, so that memory never holds more than one. PostgreSQL sets the
-        rows aside and ends the transaction before it gives the first one: whoever takes them may be slow.
-        """
+        """Yield all rows, as Select.chunks() does; fewer than CHUNK come from fetch(), which is faster."""
         rows = self.fetch(*arguments)
         if len(rows) < CHUNK:
             yield rows
-            return
-        connection = connections[self.queryset.db]
-        # A pooler may give each FETCH another connection: behind one all rows come at once.
-        pooled = connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
-        with connection.cursor() if pooled else connection.chunked_cursor() as cursor:
-            cursor.execute(*self.bound(clamped(arguments)))
-            while True:
-                rows = [row for (row,) in cursor.fetchmany(CHUNK)]
-                yield rows
-                if len(rows) < CHUNK:
-                    return
+        else:
+            yield from self.bound(clamped(arguments)).chunks(self.queryset.db)

@@ -5,6 +5,7 @@ from django.db.models import QuerySet
 from shop.api.audience import staff
 from shop.api.reading import list_endpoint
 from shop.customers.models import Customer
+from shop.database.statements import Parameter
 from shop.orders.models import Order, OrderItem
 
 
@@ -19,7 +20,7 @@ from shop.orders.models import Order, OrderItem
     },
     parent=(Customer, "orders"),
 )
-def customer_orders(customer_id: int) -> QuerySet[Order]:
+def customer_orders(customer_id: Parameter) -> QuerySet[Order]:
     """A customer's orders, the newest first."""
     return Order.objects.of_customer(customer_id)
 
@@ -37,6 +38,6 @@ def customer_orders(customer_id: int) -> QuerySet[Order]:
     },
     parent=(Order, "items"),
 )
-def order_details(order_id: int) -> QuerySet[OrderItem]:
+def order_details(order_id: Parameter) -> QuerySet[OrderItem]:
     """An order's lines."""
     return OrderItem.objects.of_order(order_id)

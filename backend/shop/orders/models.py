@@ -11,6 +11,7 @@ from django.utils import timezone
 from shop.catalog.models import Product
 from shop.customers.models import Customer, full_name
 from shop.database.fields import AMOUNTS, DATES, ZERO
+from shop.database.statements import Parameter
 
 
 class OrderStatus(models.TextChoices):
@@ -26,7 +27,7 @@ class OrderStatus(models.TextChoices):
 class OrderQuerySet(models.QuerySet["Order"]):
     """Queries on orders."""
 
-    def of_customer(self, customer_id: int) -> Self:
+    def of_customer(self, customer_id: int | Parameter) -> Self:
         """Keep one customer's orders, the newest first."""
         return self.filter(customer_id=customer_id).order_by("-order_date", "-order_id")
 
@@ -106,7 +107,7 @@ class OrderItemQuerySet(models.QuerySet["OrderItem"]):
         """Add subtotal: quantity times price_per_unit."""
         return self.annotate(subtotal=F("quantity") * F("price_per_unit"))
 
-    def of_order(self, order_id: int) -> Self:
+    def of_order(self, order_id: int | Parameter) -> Self:
         """Keep one order's lines, as they were entered, with subtotal and customer_name."""
         return (
             self.filter(order_id=order_id)

@@ -1,19 +1,24 @@
 """Statements: the rows of their QuerySets, prepared once per connection, whatever happens to it."""
 
 import json
+import random
 import threading
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import psycopg2
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils.timezone import localdate as today
+from django.utils.timezone import now
 
 from shop.api.reading import ReadEndpoint
-from shop.database.statements import Statement
-from shop.models import Product
+from shop.database.statements import Parameter, Statement, select
+from shop.models import Category, Product
 from shop.urls import urlpatterns
 
 PRODUCT = {"id": "product_id", "name": "name"}
@@ -76,7 +81,54 @@ def test_a_statement_is_compiled_and_prepared_once(gloves: Product) -> None:
     assert first.startswith("PREPARE shop_")
     assert second == third
     assert second.startswith("EXECUTE shop_")
-    assert builds == ["built"]
+    assert builds == ["built"] * 2  # the second one shows that it is always the same
+
+
+def of_category(category_id: Parameter) -> Any:
+    return Product.objects.filter(category_id=category_id)
+
+
+BUILDS: dict[str, tuple[Callable[[Parameter], Any], str]] = {
+    "if": (lambda id_: of_category(id_) if id_ else Product.objects.all(), "has no value"),
+    "==": (lambda id_: of_category(id_) if id_ == 1 else Product.objects.all(), "has no value"),
+    "<": (lambda id_: of_category(min(id_, 7)), "not supported"),  # type: ignore[call-overload]
+    "in a list": (lambda id_: Product.objects.filter(stock=id_ in [1, 2]), "has no value"),
+    "in a set": (lambda id_: Product.objects.filter(stock=id_ in {1, 2}), "has no value"),
+    "int": (lambda id_: of_category(id_).filter(stock=int(id_)), "has no value"),
+    "text": (lambda id_: of_category(id_).filter(name=f"Lamp {id_}"), "has no value"),
+    "slice": (lambda id_: of_category(id_)[:id_], ""),
+    "now": (lambda id_: of_category(id_).filter(cart_items__cart__last_updated__lt=now()), "another one"),
+    "today": (lambda id_: of_category(id_).filter(order_items__order__order_date=today()), "a date"),
+    "chance": (lambda id_: of_category(id_).filter(name=random.random()), "another one"),
+    "query": (lambda id_: of_category(id_).filter(stock=Category.objects.count()), "asks the database"),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("build", BUILDS)
+def test_what_would_stay_as_it_is_is_refused(build: str) -> None:
+    function, reason = BUILDS[build]
+    with pytest.raises(ImproperlyConfigured, match=f"^<lambda> cannot be compiled: .*{reason}"):
+        Statement(function, PRODUCT, 1)
+
+
+@pytest.mark.django_db
+def test_a_parameter_is_used_as_f_is(gloves: Product) -> None:
+    statement = Statement(
+        lambda stock, added: Product.objects.filter(stock__gte=stock + added), {"name": "name"}, 2
+    )
+    assert len(statement.fetch(57, 1)) == 1
+    assert len(statement.fetch(57, 2)) == 0
+
+
+@pytest.mark.django_db
+def test_a_queryset_that_changes_is_compiled_each_time(gloves: Product, computer: Product) -> None:
+    for word, expected in (("gloves", [gloves]), ("WOOD", [computer]), ("", [gloves, computer])):
+        queryset = Product.objects.filter(name__icontains=word) if word else Product.objects.all()
+        found = select(queryset.order_by("pk"), PRODUCT)
+        rows = [{"id": product.pk, "name": product.name} for product in expected]
+        assert [json.loads(row) for row in found.page("default", limit=2, offset=0)] == rows
+        assert [[json.loads(row) for row in chunk] for chunk in found.chunks("default")] == [rows]
 
 
 @pytest.mark.django_db

@@ -4,6 +4,8 @@ import http.client
 import json
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +17,9 @@ from django.db import connection
 
 from shop.database.statements import CHUNK
 from shop.models import Category
+from tests import BACKEND
 from tests.support.rows import fill
-from tests.support.serving import Shop, serving
+from tests.support.serving import Shop, environment, serving
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +35,16 @@ def test_a_connection_is_kept(transactional_db: None, tmp_path: Path) -> None:
             response = connection.getresponse()
             assert (response.status, response.read()) == (200, b"[]")
             assert connection.sock is socket
+
+
+def test_a_worker_gets_its_statements_from_before_the_fork() -> None:
+    """Compiling them takes no database; one that cannot be compiled ends the start."""
+    code = "import sys, webshop.wsgi; print('shop.catalog.endpoints' in sys.modules)"
+    variables = environment(DATABASE_HOST="/nowhere")
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=BACKEND, env=variables, capture_output=True, text=True
+    )
+    assert result.stdout == "True\n", result.stderr
 
 
 def ask(shop: Shop, requests: int, *, keep: bool) -> list[int]:
