@@ -12,6 +12,7 @@ def main() -> None:
     django.setup()
     from django.db import connection
 
+    from shop.api.reading import ReadEndpoint
     from shop.models import Cart, Customer, Order
     from shop.urls import urlpatterns
 
@@ -23,7 +24,10 @@ def main() -> None:
     with connection.cursor() as cursor:
         for pattern in urlpatterns:
             ids = [middle[pattern.name]] if pattern.name in middle else []
-            endpoint: Any = pattern.callback
+            methods: Any = pattern.callback
+            endpoint = methods.endpoints["GET"]
+            if not isinstance(endpoint, ReadEndpoint):
+                continue
             select = endpoint.statement.bound(ids)
             cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {select.sql}", select.parameters)
             plan = "\n".join(line for (line,) in cursor.fetchall())
