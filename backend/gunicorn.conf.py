@@ -40,7 +40,7 @@ workers = 2
 threads = 4
 # Longer than a proxy keeps an idle connection: it is the proxy that closes one, never under a request.
 keepalive = 75
-# So long a stop waits for requests under way, and so long in all a thread waits for the client of a request.
+# How long a stop waits for running requests, and how long in all a thread waits for the client of a request.
 graceful_timeout = 30
 # The kernel would wait for a client without end.
 sendfile = False

@@ -24,7 +24,7 @@ quoted = json.JSONEncoder().encode
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNMATCHED = "none"
-"""The route of a request that no URL pattern matched, or that was answered before any was asked."""
+"""The route of a request that no URL pattern matched, or that was answered before the URLs were tried."""
 
 STDOUT = 1
 

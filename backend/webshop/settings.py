@@ -41,7 +41,7 @@ if not DEBUG and not ALLOWED_HOSTS:
 # Who may call the endpoints that show customers or revenue: everybody, or signed-in staff.
 SHOP_API_AUTH = env_choice("SHOP_API_AUTH", ("open", "required"), default="open" if DEBUG else "required")
 
-# So long an answer that shows no customer may be given again; 0: what is written is what the next GET shows.
+# For how many seconds an answer that shows no customer may be given again; with 0 a GET shows the last write.
 SHOP_CACHE_SECONDS = env_number("SHOP_CACHE_SECONDS", default=0, highest=3600)
 
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto. Off, plain http works.
@@ -121,7 +121,7 @@ if DEBUG and find_spec("debug_toolbar"):
     # Within the policy's middleware, which it asks for a nonce.
     MIDDLEWARE.insert(below_policy, "debug_toolbar.middleware.DebugToolbarMiddleware")
     DEBUG_TOOLBAR_CONFIG = {
-        # In a container the browser has no address that could be known here.
+        # In a container the address of the browser is not known.
         "SHOW_TOOLBAR_CALLBACK": lambda _: True,
         # Open, it lies over buttons and filters.
         "SHOW_COLLAPSED": True,
@@ -179,7 +179,7 @@ if environment.get("DATABASE_REPLICA_HOST"):
     DATABASES["replica"] = {
         **DATABASES["default"],
         "HOST": environment["DATABASE_REPLICA_HOST"],
-        # What a lost connection could not answer is asked of the primary.
+        # After a lost connection the primary is asked.
         "CONN_HEALTH_CHECKS": False,
         "TEST": {"MIRROR": "default"},
     }

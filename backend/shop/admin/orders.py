@@ -21,7 +21,7 @@ from shop.orders import workflow
 from shop.orders.models import Order, OrderItem, OrderItemQuerySet, OrderQuerySet, OrderStatus
 
 MOVE_AT_ONCE = 50_000
-"""So many orders can be moved in one go; each stays locked until all of them have moved."""
+"""How many orders can be moved in one go; each stays locked until all of them have moved."""
 
 
 class OrderItemInline(LineInline):

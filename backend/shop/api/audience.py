@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from shop.api.errors import ApiError
 
 type Caller = AbstractBaseUser | AnonymousUser
-"""A user of the admin, or nobody that we know."""
+"""A user of the admin, or an anonymous caller."""
 
 ANONYMOUS = AnonymousUser()
 
@@ -32,8 +32,8 @@ class Audience:
     def admit(self, request: HttpRequest, hidden: ApiError) -> Caller:
         """Return who calls.
 
-        Raises a 401 for who is not known as staff, and `hidden` for staff without the permission: what a
-        caller gets who asks for what is not there, so that nobody learns what is.
+        Raises a 401 for callers who are not signed in as staff, and `hidden` for staff without the
+        permission: the answer for what does not exist, so that nobody learns what does.
         """
         if self.is_everybody:
             return ANONYMOUS

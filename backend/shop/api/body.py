@@ -14,7 +14,7 @@ MAX_BYTES = 64 * 1024
 """A longer body is refused."""
 
 MAX_DISCARDED_BYTES = 1024 * 1024
-"""So much of a body that is too long is read and thrown away, as who still sends hears no answer."""
+"""How much of a body that is too long is read and thrown away: a client that still sends reads no answer."""
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """What PostgreSQL's text cannot hold: the null byte, and half a surrogate pair."""

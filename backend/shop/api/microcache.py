@@ -6,7 +6,7 @@ from collections.abc import Callable
 from django.core.cache import cache
 
 GRACE_SECONDS = 10
-"""So long an answer that is too old may stand in while one caller makes the new one."""
+"""How long an answer that is too old is still given while one caller makes the new one."""
 
 
 def remembered[Content](key: str, make: Callable[[], Content], seconds: int) -> tuple[Content | str, int]:

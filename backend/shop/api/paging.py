@@ -13,13 +13,13 @@ PAGING = {"limit": range(1, CHUNK + 1), "offset": range(10**9), "total": range(1
 """The parameters of a list, and what each may be."""
 
 
-def parse_query(query: QueryDict, known: Mapping[str, range]) -> dict[str, int]:
-    """Return the numbers of a query string; raise ApiError unless all are known and in range."""
+def parse_query(query: QueryDict, allowed: Mapping[str, range]) -> dict[str, int]:
+    """Return the numbers of a query string; raise ApiError unless all are allowed and in range."""
     found = {}
     for name, values in query.lists():
         value = ",".join(values)  # given twice it is no number
-        if not re.fullmatch("[0-9]{1,19}", value) or int(value) not in known.get(name, ()):
-            names = ", ".join(f"{name} ({allowed[0]} to {allowed[-1]})" for name, allowed in known.items())
+        if not re.fullmatch("[0-9]{1,19}", value) or int(value) not in allowed.get(name, ()):
+            names = ", ".join(f"{name} ({values[0]} to {values[-1]})" for name, values in allowed.items())
             message = f"Unknown or bad parameter {name[:30]!r}; known: {names or 'none'}"
             raise ApiError(HTTPStatus.BAD_REQUEST, message)
         found[name] = int(value)

@@ -1,6 +1,6 @@
 """The kit to read with: from the ids in a path to a QuerySet, from its rows to JSON.
 
-A read may be asked of the standby, and asked again of the primary.
+A read may go to the standby, and again to the primary when that fails.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -24,7 +24,7 @@ from shop.database.standby import read_from_standby
 from shop.database.statements import CHUNK, Statement
 
 PUBLIC_SECONDS = 5
-"""So long browsers and proxies may keep what is for everybody."""
+"""How long browsers and proxies may keep what is for everybody."""
 
 
 type Build = Callable[..., QuerySet[Any]]
@@ -110,7 +110,7 @@ class ReadEndpoint:
 
     @property
     def cache_seconds(self) -> int:
-        """So long an answer may be given again."""
+        """For how many seconds an answer may be given again."""
         return settings.SHOP_CACHE_SECONDS if self.cached else 0
 
     @property
@@ -191,7 +191,7 @@ class ListEndpoint(ReadEndpoint):
         return f"[{','.join(first)}]"
 
     def page(self, request: HttpRequest, parameters: Mapping[str, int], *ids: int) -> HttpResponseBase:
-        """Answer with some rows, links to those beside them, and the number of all if that is asked for."""
+        """Answer with a page of rows, links to its neighbours, and the number of all rows on request."""
         limit = parameters.get("limit", CHUNK)
         rows = self.statement.page(*ids, limit=limit + 1, offset=parameters.get("offset", 0))
         headers = {}
@@ -216,7 +216,7 @@ class ListEndpoint(ReadEndpoint):
 def joined(first: list[str], chunks: Generator[list[str]]) -> Generator[str]:
     """Yield a JSON array in parts, the first of them empty; if it breaks off, what was sent is no JSON."""
     with closing(chunks):
-        yield ""  # from here on close() closes the chunks as well
+        yield ""  # once started, close() closes the chunks as well
         yield "[" + ",".join(first)
         for rows in chunks:
             yield ",".join(["", *rows])

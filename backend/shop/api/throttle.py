@@ -56,13 +56,13 @@ def account_of(kind: str, name: str) -> str:
 
 
 SIGN_IN_SECONDS = 15 * 60
-"""So long attempts to sign in count, from the first one on."""
+"""How long attempts to sign in count, from the first one on."""
 
 PER_ACCOUNT = 10
-"""So many attempts a window has for an account, and for a browser that it knows."""
+"""Attempts per window for an account, and for a browser that is known to it."""
 
 PER_ADDRESS = 50
-"""So many attempts a window has for an address, whatever the accounts."""
+"""Attempts per window for an address, for all accounts together."""
 
 
 class SignIn:
@@ -78,7 +78,7 @@ class SignIn:
         if known_browser:
             self.limits = {f"sign-in:browser:{known_browser}": PER_ACCOUNT}
         else:
-            # The address goes first: whoever has used up theirs does not use up an account's.
+            # The address goes first: a caller who has used up its attempts does not use up those of accounts.
             self.limits = {
                 f"sign-in:address:{digest(network_of(address))}": PER_ADDRESS,
                 f"sign-in:account:{account}": PER_ACCOUNT,

@@ -16,10 +16,10 @@ from redis.exceptions import RedisError
 logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 0.3
-"""So long Valkey may take to connect, and so long to answer."""
+"""How long Valkey may take to connect, and how long to answer."""
 
 PAUSE_SECONDS = 5
-"""So long Valkey is left alone once it has failed."""
+"""How long Valkey is left alone after it failed."""
 
 
 class UnreadableError(Exception):

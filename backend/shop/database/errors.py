@@ -1,4 +1,4 @@
-"""What errors of the database say: to whoever reads a log, nothing of what customers entered."""
+"""Error messages of the database: logs must not show what customers entered."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,6 +1,6 @@
 """The standby: the endpoints read from it while it is fit for it, everything else uses the primary.
 
-A thread in each process looks at the standby all the time, so that no request waits to learn how it is.
+A thread in each process looks at the standby all the time, so that no request waits for that.
 """
 
 import logging
@@ -26,15 +26,15 @@ from shop.database.errors import one_line
 
 ALIAS = "replica"
 PAUSE_SECONDS = 5
-"""So long the standby is left alone when it failed."""
+"""How long the standby is left alone after it failed."""
 
-LOOK_SECONDS = 1
-"""So long the standby may take to say how it is; if it takes longer, it hangs."""
+CHECK_SECONDS = 1
+"""How long the standby may take to report its state; if it takes longer, it hangs."""
 
 logger = logging.getLogger(__name__)
 
 source: ContextVar[str] = ContextVar("source", default=DEFAULT_DB_ALIAS)
-"""The alias that is read from here and now."""
+"""The alias that this thread reads from at the moment."""
 
 
 class Router:
@@ -59,7 +59,7 @@ class UnfitError(Exception):
 
 # Received is not all: the primary may have more, of which it told with its last message. Before the first
 # message of a new connection both times are the same, and say nothing.
-LOOK = """
+STATE = """
 SELECT pg_is_in_recovery(),
        pid IS NOT NULL AND status IS NULL,
        last_msg_send_time <> last_msg_receipt_time AND pg_last_wal_replay_lsn() >= latest_end_lsn,
@@ -76,7 +76,7 @@ def age() -> float | None:
     one that does not answer.
     """
     with connections[ALIAS].cursor() as cursor:
-        cursor.execute(LOOK)
+        cursor.execute(STATE)
         in_recovery, hidden, complete, message_age, replay_age = cursor.fetchone()
     if not in_recovery:
         raise UnfitError("it is no standby: it is not in recovery")
@@ -99,14 +99,14 @@ class Standby:
         self.resume = float("-inf")  # when it may be used after a failure
         self.failures = 0
         self.used: bool | None = None
-        self.lock, self.connecting, self.here = threading.Lock(), threading.Lock(), threading.local()
+        self.lock, self.connecting, self.local = threading.Lock(), threading.Lock(), threading.local()
         self.watcher: threading.Thread | None = None
         self.connections: WeakSet[psycopg2.extensions.connection] = WeakSet()
 
     def read[Answer](self, answer: Callable[[], Answer]) -> Answer:
         """Return what `answer` makes of the standby's rows, or of the primary's when the standby is not fit.
 
-        What fails on the standby is asked of the primary, unless a lock or statement time-out ended it there:
+        What fails on the standby goes to the primary, unless a lock or statement time-out ended it there:
         the caller has waited long enough.
         """
         if self.fit() and self.connected():
@@ -136,13 +136,13 @@ class Standby:
         One thread at a time: the others need not wait with it for a server that may be gone.
         """
         connection = connections[ALIAS]
-        if connection.connection and getattr(self.here, "failures", None) == self.failures:
+        if connection.connection and getattr(self.local, "failures", None) == self.failures:
             return True
         if not self.connecting.acquire(blocking=False):
             return False
         try:
             connection.close()
-            self.here.failures = self.failures
+            self.local.failures = self.failures
             self.connect()
         except (DatabaseError, InterfaceError) as error:
             self.fail(one_line(error))
@@ -173,9 +173,9 @@ class Standby:
         with self.lock:
             self.fresh, self.resume = float("-inf"), time.monotonic() + PAUSE_SECONDS
             self.failures += 1
-            self.tell(used=False, why=why)
+            self.log_change(used=False, why=why)
 
-    def tell(self, *, used: bool, why: str = "") -> None:
+    def log_change(self, *, used: bool, why: str = "") -> None:
         """Log a change: one line for all requests that it concerns."""
         if used and not self.used:
             logger.info("the standby is read from")
@@ -184,16 +184,16 @@ class Standby:
         self.used = used
 
     def watch(self) -> None:
-        """Look at the standby for ever."""
+        """Check the standby again and again."""
         while True:
-            self.look()
-            # A limit of one second could not be kept by looking once a second.
+            self.check()
+            # A limit of one second could not be kept by checking once a second.
             time.sleep(max(min(1, self.max_lag / 4), self.resume - time.monotonic()))
 
-    def look(self) -> None:
-        """Find out once how fresh the standby is."""
-        asked = time.monotonic()
-        patience = threading.Timer(LOOK_SECONDS, self.cut)
+    def check(self) -> None:
+        """Find out how fresh the standby is."""
+        began = time.monotonic()
+        patience = threading.Timer(CHECK_SECONDS, self.cut)
         try:
             self.connect()
             patience.start()
@@ -204,12 +204,12 @@ class Standby:
         finally:
             patience.cancel()
         with self.lock:
-            if asked < self.resume:  # it failed meanwhile
+            if began < self.resume:  # it failed meanwhile
                 return
             if seconds is not None:
-                self.fresh = max(self.fresh, asked - seconds)
+                self.fresh = max(self.fresh, began - seconds)
             used = time.monotonic() - self.fresh <= self.max_lag
-            self.tell(used=used, why=f"it lags more than {self.max_lag} s")
+            self.log_change(used=used, why=f"it lags more than {self.max_lag} s")
 
 
 standby = Standby(settings.DATABASE_REPLICA_MAX_LAG) if ALIAS in settings.DATABASES else None

@@ -24,7 +24,7 @@ from psycopg2.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 from psycopg2.extensions import AsIs
 
 CHUNK = 1000
-"""So many rows are in memory at once, at the most."""
+"""How many rows are in memory at once, at most."""
 
 MAX_BIGINT = 2**63 - 1
 

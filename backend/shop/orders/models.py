@@ -39,7 +39,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
     @transaction.atomic
     def update_totals(self) -> None:
         """Store the sum of its lines as each order's total_amount."""
-        # Whoever waits for an order sees the lines of whom it waited for only in its next statement.
+        # Lines that others wrote while we waited for an order are seen by the next statement only.
         orders = list(self.order_by("pk").select_for_update().values_list("pk", flat=True))
         lines = (
             OrderItem.objects.filter(order=models.OuterRef("pk")).with_subtotal().order_by().values("order")

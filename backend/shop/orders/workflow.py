@@ -28,7 +28,7 @@ def move(*, orders: Collection[int], to: OrderStatus) -> dict[int, OrderStatus]:
     Return the keys of those that moved, each with the status it came from.
     """
     sources = [status for status, targets in TRANSITIONS.items() if to in targets]
-    # Whoever waits for a row is given it only if its status, as it is by then, still is a source. The same
+    # A transaction that waits for a row gets it only if its status still is a source by then. The same
     # order for everybody keeps two moves from waiting for each other.
     movable = Order.objects.filter(pk__in=orders, status__in=sources).order_by("pk")
     came_from = dict(movable.select_for_update(no_key=True).values_list("pk", "status"))

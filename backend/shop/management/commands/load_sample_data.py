@@ -44,12 +44,12 @@ class Command(BaseCommand):
         from shop.sample.data import sample_shop  # where Faker may be missing, in production, it says so
 
         shop = sample_shop()
-        known = Customer.objects.filter(email__in=[customer.email for customer in shop.customers]).count()
-        if known == len(shop.customers):
+        present = Customer.objects.filter(email__in=[customer.email for customer in shop.customers]).count()
+        if present == len(shop.customers):
             self.stdout.write("The sample data is loaded already; nothing changed.")
             return
-        if known:
-            raise CommandError(f"{known} of the sample's customers are there, not all: nothing added")
+        if present:
+            raise CommandError(f"{present} of the sample's customers are there, not all: nothing added")
         # In an empty shop the ids start at 1, as documented, even if rows were there before.
         reset_sequences()
         existing = Category.objects.in_bulk(field_name="category_name")
