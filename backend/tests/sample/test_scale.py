@@ -200,7 +200,8 @@ def test_ctrl_c_in_the_middle_of_a_copy_leaves_nothing() -> None:
                     assert time.monotonic() < deadline
                     time.sleep(0.01)
                     cursor.execute(
-                        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'COPY order_item%')"
+                        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'COPY order_item%' "
+                        "AND datname = current_database())"
                     )
                     (copying,) = cursor.fetchone()
             process.send_signal(signal.SIGINT)
