@@ -15,7 +15,18 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import BadRequest, ValidationError
-from django.db.models import CASCADE, Count, Field, Model, OuterRef, Q, QuerySet, Subquery
+from django.db.models import (
+    CASCADE,
+    Count,
+    DecimalField,
+    Field,
+    IntegerField,
+    Model,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+)
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -23,6 +34,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import ngettext
+
+from shop.admin.forms import MoneyField, WholeNumberField
 
 DELETE_AT_ONCE = 500
 """So many rows can be deleted in one go; each becomes a field of the page that asks whether one is sure."""
@@ -70,6 +83,11 @@ def cascade(
 
 class OptimisticLocking(admin.options.BaseModelAdmin):
     """Compares a form with what its page showed, not with what the database holds when it comes back."""
+
+    formfield_overrides = {
+        DecimalField: {"form_class": MoneyField},
+        IntegerField: {"form_class": WholeNumberField},
+    }
 
     def formfield_for_dbfield(self, db_field: Field, request: HttpRequest, **kwargs: Any) -> Any:
         """Have the page carry each field's first value, which `changed_data` is compared with."""

@@ -1,5 +1,8 @@
 """The admin's forms, where they do more than Django's."""
 
+# ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
+
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +12,45 @@ from django.core.exceptions import ValidationError
 
 LARGEST_TOTAL = Decimal("99999999.99")
 """What total_amount can hold."""
+
+
+class PlainNumber(forms.Field):
+    """A number as text: digits, perhaps with a point.
+
+    Python would take 1_50 and 1e3, Django 1.000 for a whole number; and a browser's own number input hands on
+    something else than was typed: an English one makes 150 of 1,50.
+    """
+
+    pattern = re.compile(r"-?[0-9]+")
+    input_mode = "numeric"
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Take the place of the widget, which is none for numbers."""
+        super().__init__(**kwargs | {"widget": forms.TextInput})
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        """Return what has a telephone show its digits."""
+        return {"class": "vIntegerField", "inputmode": self.input_mode}
+
+    def to_python(self, value: Any) -> Any:
+        """Return the number; raise ValidationError for a text that is not plainly one."""
+        if value not in self.empty_values and not self.pattern.fullmatch(str(value).strip()):
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return super().to_python(value)
+
+
+class WholeNumberField(PlainNumber, forms.IntegerField):
+    """A whole number."""
+
+    default_error_messages = {"invalid": "Enter a whole number such as 1234, with digits alone."}
+
+
+class MoneyField(PlainNumber, forms.DecimalField):
+    """An amount of money."""
+
+    pattern = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+    input_mode = "decimal"
+    default_error_messages = {"invalid": "Enter a number such as 1234.50, with no comma."}
 
 
 class CustomerForm(forms.ModelForm):

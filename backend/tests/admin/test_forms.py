@@ -75,7 +75,7 @@ def errors_of(response: HttpResponseBase) -> list[str]:
     """Return the messages of the form errors on a page."""
     page = response.getvalue().decode()
     lists = re.findall(r'<ul class="errorlist[^>]*>(.*?)</ul>', page, re.DOTALL)
-    return [error for errors in lists for error in re.findall(r"<li>(.*?)</li>", errors)]
+    return [error for errors in lists for error in re.findall(r"<li>(.*?)</li>", errors, re.DOTALL)]
 
 
 def refused(client: Client, url: str, form: dict[str, str]) -> list[str]:
@@ -464,7 +464,10 @@ def test_bad_product_is_refused(
         ({"items-0-quantity": "0"}, ["The quantity must be at least 1."]),
         ({"items-0-quantity": ""}, ["This field is required."]),
         ({"items-0-price_per_unit": "-0.01"}, ["The price must not be negative."]),
-        ({"items-0-price_per_unit": "zzz"}, ["Enter a number."]),
+        (
+            {"items-0-price_per_unit": "zzz"},
+            ["Enter a number such as 1234.50, with no comma."],
+        ),
         ({"status": "zzz"}, ["Select a valid choice. zzz is not one of the available choices."]),
         ({"order_date": "2025-02-30"}, ["Enter a valid date."]),
     ],
