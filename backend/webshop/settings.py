@@ -195,8 +195,8 @@ if CACHE_URL := env_cache_url("DJANGO_CACHE_URL"):
         "KEY_PREFIX": "webshop",
     }
 
-# A line of an order is eight fields of its form in the admin: 600 lines fit.
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
+# A line of an order is up to nine fields of its form in the admin, which may have 1,000 lines.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 
 # Whoever signs in with a next page that is none of the shop's goes there.
 LOGIN_REDIRECT_URL = "admin:index"

@@ -5,21 +5,26 @@ A change writes only what was changed, a deletion is counted instead of listed, 
 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import BadRequest, ValidationError
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import (
     CASCADE,
     Count,
     DecimalField,
     Field,
+    ForeignKey,
     IntegerField,
     Model,
     OuterRef,
@@ -34,8 +39,19 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import ngettext
+from psycopg2.errors import DeadlockDetected
 
-from shop.admin.forms import MoneyField, WholeNumberField
+from shop.admin.forms import (
+    MOST_LINES,
+    LineForm,
+    LineFormSet,
+    MoneyField,
+    RowChoiceField,
+    RowSelect,
+    ShopForm,
+    WholeNumberField,
+    refusing,
+)
 
 DELETE_AT_ONCE = 500
 """So many rows can be deleted in one go; each becomes a field of the page that asks whether one is sure."""
@@ -93,6 +109,12 @@ class OptimisticLocking(admin.options.BaseModelAdmin):
         """Have the page carry each field's first value, which `changed_data` is compared with."""
         return super().formfield_for_dbfield(db_field, request, show_hidden_initial=True, **kwargs)
 
+    def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
+        """Have a choice of rows withstand what is forged."""
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs |= {"form_class": RowChoiceField, "widget": RowSelect(db_field, self.admin_site)}
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
 
 class Subtotal:
     """The subtotal of a line, which its QuerySet adds to it."""
@@ -106,18 +128,139 @@ class Subtotal:
 class LineInline(Subtotal, OptimisticLocking, admin.TabularInline):
     """The lines of an order or a cart, inside its page."""
 
+    form = LineForm
+    formset = LineFormSet
     autocomplete_fields = ("product",)
     extra = 0
+    max_num = MOST_LINES
+
+    def get_formset(self, request: HttpRequest, obj: Model | None = None, **kwargs: Any) -> Any:
+        """Return the formset, which says when there are too many lines, and knows what the user may do."""
+        kwargs["validate_max"] = self.has_add_permission(request, obj)
+        formset: Any = super().get_formset(request, obj, **kwargs)
+        formset.editable = self.has_change_permission(request, obj)
+        return formset
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        """Add subtotal, and fetch the products with their lines, in the order in which they were entered."""
+        """Add subtotal, and fetch the products with their lines, in the order in which they were entered.
+
+        Lines that are saved are locked: what is checked is what is written.
+        """
         lines: Any = super().get_queryset(request)
+        if request.method == "POST":
+            lines = lines.select_for_update(of=("self",), no_key=True)
         return lines.with_subtotal().select_related("product").order_by("pk")  # type: ignore[no-any-return]
 
 
-class ShopAdmin(OptimisticLocking, admin.ModelAdmin):
+class SafeAdmin(admin.ModelAdmin):
+    """An admin that no forged value and no simultaneous change makes fail."""
+
+    parent = ""
+    """The foreign key to the row that is locked before rows of this table are."""
+
+    def lock(self, keys: Iterable[Any] | QuerySet) -> None:
+        """Have all others who would write these rows wait for the end of the transaction.
+
+        Parents go first, as their own pages lock them first. Who adds a line is not kept waiting: a customer
+        could hold what this transaction waits for, and be the one whom PostgreSQL ends.
+        """
+        rows = self.model._base_manager.filter(pk__in=keys)
+        if self.parent:
+            parents: Any = self.opts.get_field(self.parent).related_model
+            parents = parents._base_manager.filter(pk__in=rows.values(self.parent)).order_by("pk")
+            list(parents.select_for_update(no_key=True).values_list("pk"))
+        list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk"))
+
+    def write(self, request: HttpRequest, view: Callable[[], Any], *keys: str) -> Any:
+        """Run a view that writes, in a transaction that locks the rows with these keys, as a URL has them.
+
+        When others were quicker it runs once more, and finds what they did. When what it would write must not
+        be, nothing is, and it runs once more with `request.problem`, which the page then says.
+        """
+        sent = request.POST
+        clean = []
+        for key in keys:
+            with suppress(ValidationError):
+                clean.append(self.opts.pk.clean(unquote(key), None))
+
+        def run() -> Any:
+            request.POST = sent.copy()  # type: ignore[assignment]
+            with transaction.atomic():
+                if clean:
+                    self.lock(clean)
+                return view()
+
+        problem = ValidationError("Others were changing the same at this moment. Try again.")
+        for _ in range(2):
+            try:
+                return run()
+            except ValidationError as error:
+                problem = error
+                break
+            except IntegrityError:
+                continue
+            except OperationalError as error:
+                if not isinstance(error.__cause__, DeadlockDetected):
+                    raise
+        request.problem = problem  # type: ignore[attr-defined]
+        return run()
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show the form, or save it."""
+        view = partial(super().changeform_view, request, object_id, form_url, extra_context)
+        if request.method != "POST":
+            return view()
+        return self.write(request, view, *([object_id] if object_id else []))
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Ask whether to delete the row, or delete it."""
+        view = partial(super().delete_view, request, object_id, extra_context)
+        return self.write(request, view, object_id) if request.method == "POST" else view()
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
+        """Return the form; after an attempt to save it that failed, as one that says why."""
+        form = super().get_form(request, obj, change=change, **kwargs)
+        problem = getattr(request, "problem", None)
+        return refusing(form, problem) if problem else form
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the rest, and find out now, not at the commit, whether all it refers to is still there."""
+        super().save_related(request, form, formsets, change)
+        connection.check_constraints()
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Return the list; Django forgets to treat a year it cannot compute with as any other bad value."""
+        try:
+            return super().get_changelist_instance(request)
+        except (ValueError, OverflowError) as error:
+            raise IncorrectLookupParameters from error
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        """Run the action, unless what is selected cannot be rows of this table."""
+        try:
+            for value in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                self.opts.pk.clean(value, None)
+        except ValidationError as error:
+            raise BadRequest(error.messages) from error
+        action = partial(super().response_action, request, queryset)
+        deletes = "post" in request.POST  # somebody said yes on the page that asks
+        return self.write(request, action) if deletes else action()
+
+
+class ShopAdmin(OptimisticLocking, SafeAdmin):
     """The admin of any table of the shop."""
 
+    form = ShopForm
     show_full_result_count = False
 
     link_lookups: Sequence[str] = ()
@@ -134,13 +277,6 @@ class ShopAdmin(OptimisticLocking, admin.ModelAdmin):
         dates = [f"{self.date_hierarchy}__{part}" for part in ("year", "month", "day")]
         return lookup in (*self.link_lookups, *dates)
 
-    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Return the list; Django forgets to treat a year it cannot compute with as any other bad value."""
-        try:
-            return super().get_changelist_instance(request)
-        except (ValueError, OverflowError) as error:
-            raise IncorrectLookupParameters from error
-
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, str | list[str]]:
         """Take no values for a new object from the URL, where they are not checked."""
         return {}
@@ -153,15 +289,6 @@ class ShopAdmin(OptimisticLocking, admin.ModelAdmin):
             return queryset.filter(**{self.number_field: int(search_term)}), False
         return super().get_search_results(request, queryset, search_term)
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        """Run the action, unless what is selected cannot be rows of this table."""
-        try:
-            for value in request.POST.getlist(ACTION_CHECKBOX_NAME):
-                self.opts.pk.clean(value, None)
-        except ValidationError as error:
-            raise BadRequest(error.messages) from error
-        return super().response_action(request, queryset)
-
     def changed_columns(self, form: forms.ModelForm) -> list[str]:
         """Return the columns to write after a change."""
         return form.changed_data
@@ -170,15 +297,28 @@ class ShopAdmin(OptimisticLocking, admin.ModelAdmin):
         """Write what staff changed, and nothing that others changed while the page was open."""
         obj.save(update_fields=self.changed_columns(form) if change else None)
 
+    def get_inline_instances(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Return the inlines; lines that are too many for the page are left out, and the page says so."""
+        inlines = super().get_inline_instances(request, obj)
+        if not inlines or obj is None or obj.items.all()[: MOST_LINES + 1].count() <= MOST_LINES:
+            return inlines
+        lines = obj.items.model._meta.verbose_name_plural
+        text = f"The {lines} are more than the {MOST_LINES} that fit here. They have a page of their own."
+        if request.method != "POST":
+            self.message_user(request, text, messages.WARNING)
+        elif "items-TOTAL_FORMS" in request.POST and not hasattr(request, "problem"):
+            raise ValidationError(text)  # the page had them
+        return []
+
+    def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:
+        """Return what the formset is made with; its data is the request's own, where Django looks too."""
+        kwargs: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
+        return kwargs | {"data": request.POST} if "data" in kwargs else kwargs
+
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         """Do the same for the lines."""
         formset.save(commit=False)
-        for line in formset.deleted_objects:
-            line.delete()
-        for line, changed in formset.changed_objects:
-            line.save(update_fields=changed)
-        for line in formset.new_objects:
-            line.save()
+        formset.write()
 
     def get_deleted_objects(
         self, objs: Sequence[Model] | QuerySet, request: HttpRequest
@@ -200,7 +340,8 @@ class ShopAdmin(OptimisticLocking, admin.ModelAdmin):
                     forbidden.add(str(model._meta.verbose_name))
         name = capfirst(self.opts.verbose_name)
         links: list[str] = [format_html("{}: {}", name, change_link(obj)) for obj in objs]
-        return links, counts, forbidden, self.reasons_to_keep(keys)
+        problem = getattr(request, "problem", None)
+        return links, counts, forbidden, problem.messages if problem else self.reasons_to_keep(keys)
 
     def reasons_to_keep(self, keys: Sequence[int]) -> list[str]:
         """Return a line for each of these objects that cannot be deleted, in one query."""

@@ -87,6 +87,7 @@ class CartItemAdmin(ShopAdmin):
     )
     autocomplete_fields = ("cart", "product")
     ordering = ("-cart_item_id",)
+    parent = "cart"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Fetch what a line shows of its cart and product."""
@@ -104,6 +105,7 @@ class CartItemAdmin(ShopAdmin):
     @transaction.atomic
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
         """Delete the lines, and bring their carts up to date."""
+        self.lock(queryset.values("pk"))
         carts = list(queryset.values_list("cart_id", flat=True))
         super().delete_queryset(request, queryset)
         self.touch(carts)

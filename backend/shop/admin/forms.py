@@ -1,17 +1,32 @@
-"""The admin's forms, where they do more than Django's."""
+"""The forms of the admin: what they take, and what they do about what others wrote meanwhile."""
 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
 
+import json
 import re
-from decimal import Decimal
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from django import forms
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.contrib.auth.password_validation import password_validators_help_text_html, validate_password
 from django.core.exceptions import ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection
+from django.db.models import CheckConstraint, Field, Model, QuerySet, UniqueConstraint
+from django.forms.formsets import (
+    DELETION_FIELD_NAME,
+    INITIAL_FORM_COUNT,
+    TOTAL_FORM_COUNT,
+    ManagementForm,
+)
+from django.forms.models import construct_instance
+from django.utils.functional import cached_property
+from django.utils.text import Truncator
 
-LARGEST_TOTAL = Decimal("99999999.99")
-"""What total_amount can hold."""
+MOST_LINES = 1000
+"""So many lines an order or a cart may have to be changed in its page, each up to nine fields of the form."""
 
 
 class PlainNumber(forms.Field):
@@ -53,7 +68,126 @@ class MoneyField(PlainNumber, forms.DecimalField):
     default_error_messages = {"invalid": "Enter a number such as 1234.50, with no comma."}
 
 
-class CustomerForm(forms.ModelForm):
+def rows_by_key(queryset: QuerySet, keys: Iterable[str]) -> dict[str, Model]:
+    """Return the rows with these keys, by the key as a page has it; a text that can be no key has no row."""
+    clean = set()
+    for key in keys:
+        with suppress(ValidationError):
+            clean.add(queryset.model._meta.pk.clean(key, None))
+    return {str(row.pk): row for row in queryset.filter(pk__in=clean)}
+
+
+class RowChoiceField(forms.ModelChoiceField):
+    """A row of another table."""
+
+    known: Mapping[str, Model] | None = None
+    """The rows in question by their keys, if they were fetched for many forms at once."""
+
+    def row(self, key: str) -> Model | None:
+        """Return the row with this key, as a page has it."""
+        queryset: Any = self.queryset
+        rows = rows_by_key(queryset, [key]) if self.known is None else self.known
+        return rows.get(key)
+
+    def to_python(self, value: Any) -> Any:
+        """Return the row; raise ValidationError if there is none."""
+        if value in self.empty_values:
+            return None
+        if row := self.row(value):
+            return row
+        raise ValidationError(self.error_messages["invalid_choice"], "invalid_choice", {"value": value})
+
+
+class RowSelect(AutocompleteSelect):
+    """A select that searches. Django's fails on a text that is no key, and makes a query for each form."""
+
+    def optgroups(self, name: str, value: Sequence[str], attr: Any = None) -> list[Any]:
+        """Return the selected option alone; the others come from the search."""
+        field: RowChoiceField = self.choices.field
+        options = [] if self.is_required else [self.create_option(name, "", "", False, 0)]
+        if value and (row := field.row(value[0])):
+            label = field.label_from_instance(row)
+            options.append(self.create_option(name, row.pk, label, True, len(options)))
+        return [(None, options, 0)]
+
+
+def lines_of(text: str | None) -> list[str] | None:
+    """Return a text as something to compare: browsers send their own line ends."""
+    return text if text is None else re.split("\r\n|\r|\n", text)
+
+
+class ShopForm(forms.ModelForm):
+    """A form that knows what its page showed, and compares it with what is stored when it comes back.
+
+    A field that the user left alone takes what is stored. One that both the user and somebody else changed is
+    refused once, with what it is now. `data` must be mutable: it becomes what the next page shows.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Bring the data up to date with what is stored."""
+        super().__init__(*args, **kwargs)
+        self.changed_by_others: set[str] = set()
+        if self.is_bound:
+            for name, field in self.fields.items():
+                if field.show_hidden_initial:
+                    self.bring_up_to_date(name, self.stored(name))
+
+    def stored(self, name: str) -> str:
+        """Return what is stored of a field, or for a new row what it begins with, as a page carries it."""
+        field = self.fields[name]
+        return as_text(field, self.get_initial_for_field(field, name))
+
+    def bring_up_to_date(self, name: str, now: str) -> None:
+        """Have the page show what is stored now, unless the user changed it; it was not if it is there."""
+        data: Any = self.data
+        here, initial = self.add_prefix(name), self.add_initial_prefix(name)
+        seen = lines_of(data.get(initial))
+        if not self.instance._state.adding:
+            if lines_of(data.get(here)) == seen:
+                data[here] = now
+            elif seen != lines_of(now):
+                self.changed_by_others.add(name)
+        data[initial] = now
+
+    def clean(self) -> dict[str, Any] | None:
+        """Refuse what would overwrite a change of somebody else unseen."""
+        cleaned_data = super().clean()
+        for name in self.changed_data:
+            if name in self.changed_by_others:
+                now = Truncator(shown(self.fields[name], self.stored(name))).chars(200)
+                text = f"Somebody changed this meanwhile: it is {now} now. Save again to overwrite that."
+                self.add_error(name, text)
+        return cleaned_data
+
+
+def as_text(field: forms.Field, value: Any) -> str:
+    """Return a value as a page carries it in a hidden field."""
+    value = field.prepare_value(value)
+    return "" if value is None else str(value)
+
+
+def shown(field: forms.Field, value: str) -> str:
+    """Return what people see of a value that a page carries."""
+    if isinstance(field, RowChoiceField):
+        row = field.row(value)
+        return field.label_from_instance(row) if row else "nothing"
+    choices = dict(getattr(field, "choices", ()))
+    return str(choices.get(value, value)) or "empty"
+
+
+def refusing(form: type[forms.ModelForm], problem: ValidationError) -> type[forms.ModelForm]:
+    """Return this form as one that is never right, and says why."""
+
+    class RefusingForm(form):  # type: ignore[valid-type, misc]
+        def clean(self) -> Any:
+            cleaned_data = super().clean()
+            self.add_error(None, problem)
+            return cleaned_data
+
+    return RefusingForm
+
+
+class CustomerForm(ShopForm):
     """A customer, with a field that takes a new password instead of the one that holds the hash."""
 
     new_password = forms.CharField(
@@ -78,7 +212,22 @@ class CustomerForm(forms.ModelForm):
             self.add_error("new_password", error)
 
 
-class OrderItemForm(forms.ModelForm):
+class LineForm(ShopForm):
+    """A line of an order or a cart. It asks the database nothing: LineFormSet does, for all lines at once."""
+
+    def _post_clean(self) -> None:
+        """Put what was entered into the line, and validate it but for the constraints and foreign keys."""
+        options: Any = self._meta
+        self.instance = construct_instance(self, self.instance, options.fields, options.exclude)
+        exclude = self._get_validation_exclusions()  # type: ignore[attr-defined]
+        exclude |= {field.name for field in self.instance._meta.fields if field.is_relation}
+        try:
+            self.instance.full_clean(exclude, validate_unique=False, validate_constraints=False)
+        except ValidationError as error:
+            self._update_errors(error)  # type: ignore[attr-defined]
+
+
+class OrderItemForm(LineForm):
     """A line of an order, which takes the product's price when none is given."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -88,23 +237,165 @@ class OrderItemForm(forms.ModelForm):
             price.required = False
             price.help_text = "Left empty, it is the product's current price."
 
-    def clean(self) -> None:
+    def clean(self) -> dict[str, Any] | None:
         """Put the product's price where none is given."""
-        super().clean()
+        cleaned_data = super().clean()
         product = self.cleaned_data.get("product")
         if product and self.cleaned_data.get("price_per_unit", "invalid") is None:
             self.cleaned_data["price_per_unit"] = product.price
+        return cleaned_data
 
 
-class OrderItemFormSet(forms.BaseInlineFormSet):
-    """The lines of an order, which together must fit into its total."""
+Cells = dict[tuple[str, str], str]
+"""The values of one form of a formset, by what precedes the prefix, "initial-" or nothing, and the name."""
+
+
+class LineFormSet(forms.BaseInlineFormSet):
+    """The lines of an order or a cart, in a fixed number of queries whatever their number.
+
+    `data` must be mutable: it is brought up to date with the lines that there are, which the queryset locks.
+    """
+
+    default_error_messages = {"too_many_forms": "There may be at most %(num)d lines here."}
+
+    editable = True
+    """Whether the user may change lines, and so is told of those that are gone."""
+
+    def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Bring the data up to date."""
+        super().__init__(data, *args, **kwargs)
+        self.gone: list[Cells] = []
+        self.added: list[Model] = []
+        management = ManagementForm(self.data, prefix=self.prefix)
+        if self.is_bound and management.is_valid():
+            numbers: Any = management.cleaned_data
+            self.bring_up_to_date(numbers[INITIAL_FORM_COUNT], numbers[TOTAL_FORM_COUNT])
+
+    def bring_up_to_date(self, initial: int, total: int) -> None:
+        """Have the forms be those of the lines that there are, in their order, and then those of new ones.
+
+        Django takes the n-th form for the n-th line, and has nothing to say of a line that is gone.
+        """
+        key = ("", self.model._meta.pk.name)
+        sent = [(n, cells) for n, cells in sorted(self.taken_out_of_data().items()) if n < total]
+        of_lines = {cells.get(key, ""): cells for n, cells in sent if n < initial or cells.get(key)}
+        of_new_lines = [cells for n, cells in sent if n >= initial and not cells.get(key)]
+        up_to_date = []
+        for line in self.get_queryset():
+            cells = of_lines.pop(str(line.pk), None)
+            if cells is None:
+                self.added.append(line)
+                cells = self.cells_of(line)
+            up_to_date.append(cells)
+        self.gone = [cells for cells in of_lines.values() if ("", DELETION_FIELD_NAME) not in cells]
+        up_to_date += of_new_lines
+        data: Any = self.data
+        for n, cells in enumerate(up_to_date):
+            for (before, name), value in cells.items():
+                data[f"{before}{self.prefix}-{n}-{name}"] = value
+        data[f"{self.prefix}-{TOTAL_FORM_COUNT}"] = str(len(up_to_date))
+        data[f"{self.prefix}-{INITIAL_FORM_COUNT}"] = str(len(self.get_queryset()))
+
+    def taken_out_of_data(self) -> dict[int, Cells]:
+        """Take the forms out of the data, but for the parent, and return them by their numbers."""
+        data: Any = self.data
+        cell = re.compile(rf"(initial-|){re.escape(str(self.prefix))}-([0-9]{{1,9}})-(\w+)")
+        forms_by_number: dict[int, Cells] = {}
+        for match in filter(None, map(cell.fullmatch, list(data))):
+            value = data.pop(match[0])[-1]
+            if match[3] != self.fk.name:
+                forms_by_number.setdefault(int(match[2]), {})[match[1], match[3]] = value
+        return forms_by_number
+
+    def cells_of(self, line: Model) -> Cells:
+        """Return the form of a line that nobody has changed, and that the page did not show."""
+        cells = {("", line._meta.pk.name): str(line.pk)}
+        for name, field in self.form.base_fields.items():
+            column: Field = line._meta.get_field(name)  # type: ignore[assignment]
+            text = as_text(field, column.value_from_object(line))
+            cells |= {("", name): text, ("initial-", name): text}
+        return cells
+
+    @cached_property
+    def known(self) -> dict[str, dict[str, Model]]:
+        """Return the rows that the forms may be about, for each field that is a choice of rows."""
+        found = {}
+        for name, field in self.form.base_fields.items():
+            if isinstance(field, RowChoiceField):
+                queryset: Any = field.queryset
+                keys = {as_text(field, getattr(line, f"{name}_id")) for line in self.get_queryset()}
+                keys |= {value for cell, value in self.data.items() if cell.endswith(f"-{name}")}
+                found[name] = rows_by_key(queryset, keys)
+        return found
+
+    def add_fields(self, form: forms.ModelForm, index: int | None) -> None:
+        """Add the key without Django's query for it, and what is known of the choices."""
+        super().add_fields(form, index)
+        key = self.model._meta.pk.name
+        form.fields[key] = forms.IntegerField(
+            initial=form.instance.pk, required=False, widget=forms.HiddenInput
+        )
+        for name, known in self.known.items():
+            form.fields[name].known = known  # type: ignore[attr-defined]
 
     def clean(self) -> None:
-        """Refuse lines whose sum the order cannot store."""
-        super().clean()
-        lines = [form.cleaned_data for form in self.forms if form.is_valid()]
-        lines = [line for line in lines if line.get("product") and not line.get("DELETE")]
-        total = sum(line["quantity"] * line["price_per_unit"] for line in lines)
-        if total > LARGEST_TOTAL:
-            message = f"The total would be {total:,}, more than {LARGEST_TOTAL:,}."
-            raise ValidationError(message)
+        """Say what became of the lines meanwhile, and check them all against the rules of the table."""
+        problems: list[Any] = []
+        if self.gone and self.editable:
+            names = self.names([cells.get(("initial-", "product"), "") for cells in self.gone])
+            problems.append(f"Deleted meanwhile: {names}. Save again to save the rest of this page.")
+        try:
+            super().clean()
+        except ValidationError as error:
+            problems += error.error_list
+            if self.added:
+                names = self.names([str(line.product_id) for line in self.added])  # type: ignore[attr-defined]
+                problems.append(f"Added meanwhile: {names}.")
+        self.check_constraints()
+        if problems:
+            raise ValidationError(problems)
+
+    def names(self, keys: Sequence[str]) -> str:
+        """Return the names of the products with these keys, as far as there are any; ten will do."""
+        choice: Any = self.form.base_fields["product"]
+        products = rows_by_key(choice.queryset, keys)
+        names = [str(products.get(key, "a line")) for key in keys[:10]]
+        return ", ".join(names) + (f" and {len(keys) - 10} more" if len(keys) > 10 else "")
+
+    def check_constraints(self) -> None:
+        """Add the messages of the CHECKs that lines break, in one query; Django makes one for each."""
+        lines = [form for form in self.forms if form.has_changed() and form.is_valid()]
+        lines = [form for form in lines if not form.cleaned_data.get(DELETION_FIELD_NAME)]
+        checks: list[Any] = [
+            rule for rule in self.model._meta.constraints if isinstance(rule, CheckConstraint)
+        ]
+        if not lines or not checks:
+            return
+        editor = connection.schema_editor()
+        conditions = ", ".join(str(rule._get_check_sql(self.model, editor)) for rule in checks)
+        table = connection.ops.quote_name(self.model._meta.db_table)
+        columns = [field for field in self.model._meta.concrete_fields if not field.is_relation]
+        rows = [{field.column: getattr(form.instance, field.attname) for field in columns} for form in lines]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT {conditions.replace('%', '%%')} FROM jsonb_populate_recordset(NULL::{table}, %s)",  # noqa: S608
+                [json.dumps(rows, cls=DjangoJSONEncoder)],
+            )
+            for form, verdicts in zip(lines, cursor.fetchall(), strict=True):
+                for rule, kept in zip(checks, verdicts, strict=True):
+                    if kept is False:
+                        form.add_error(None, str(rule.violation_error_message))
+
+    def write(self) -> None:
+        """Write what was changed in the lines, after `save(commit=False)`."""
+        rules = [rule for rule in self.model._meta.constraints if isinstance(rule, UniqueConstraint)]
+        unique = {name for rule in rules for name in rule.fields}
+        rows = self.model._base_manager
+        # Two lines may swap what is unique, so all that change it are away before one of them comes back.
+        moved = [line for line, changed in self.changed_objects if unique.intersection(changed)]
+        rows.filter(pk__in=[line.pk for line in (*self.deleted_objects, *moved)]).delete()
+        rows.bulk_create([*moved, *self.new_objects])
+        others = [(line, changed) for line, changed in self.changed_objects if line not in moved]
+        if others:
+            columns = {name for _, changed in others for name in changed}
+            rows.bulk_update([line for line, _ in others], columns)

@@ -2,13 +2,16 @@
 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
 
+from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -16,12 +19,22 @@ from django.utils.translation import ngettext
 
 from shop.admin.base import LineInline, ShopAdmin, Subtotal, change_link
 from shop.admin.csv_export import csv_response
-from shop.admin.forms import OrderItemForm, OrderItemFormSet
+from shop.admin.forms import OrderItemForm
 from shop.orders import workflow
 from shop.orders.models import Order, OrderItem, OrderItemQuerySet, OrderQuerySet, OrderStatus
 
 MOVE_AT_ONCE = 50_000
 """How many orders can be moved in one go; each stays locked until all of them have moved."""
+
+LARGEST_TOTAL = Decimal("99999999.99")
+"""What total_amount can hold."""
+
+
+def totals_too_large(orders: Iterable[int]) -> dict[int, Decimal]:
+    """Return the sums of the lines of these orders, by their keys, where total_amount cannot hold them."""
+    lines = OrderItem.objects.filter(order__in=orders).with_subtotal().order_by("order").values("order")
+    sums = lines.annotate(total=Sum("subtotal")).filter(total__gt=LARGEST_TOTAL)
+    return dict(sums.values_list("order", "total"))
 
 
 class OrderItemInline(LineInline):
@@ -29,7 +42,6 @@ class OrderItemInline(LineInline):
 
     model = OrderItem
     form = OrderItemForm
-    formset = OrderItemFormSet
     fields = ("product", "quantity", "price_per_unit", "subtotal")
     readonly_fields = ("subtotal",)
 
@@ -59,8 +71,10 @@ class OrderAdmin(ShopAdmin):
         return format_html("{}<br>{}", order.customer, order.customer.email)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Save the lines, then the total they make."""
+        """Save the lines, then the total they make, if it can be stored."""
         super().save_related(request, form, formsets, change)
+        for total in totals_too_large([form.instance.pk]).values():
+            raise ValidationError(f"The total would be {total:,}, more than {LARGEST_TOTAL:,}.")
         form.instance.update_total()
 
     @admin.action(permissions=["change"], description="Process selected %(verbose_name_plural)s")
@@ -132,6 +146,7 @@ class OrderItemAdmin(Subtotal, ShopAdmin):
     search_help_text = "The number of an order, or the name of a product"
     number_field = "order_id"
     ordering = ("-order_item_id",)
+    parent = "order"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Add subtotal, and fetch what a line shows of its order and product."""
@@ -157,7 +172,11 @@ class OrderItemAdmin(Subtotal, ShopAdmin):
 
     @transaction.atomic
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
-        """Delete the lines, and compute the totals of their orders anew."""
-        orders = list(queryset.values_list("order_id", flat=True))
+        """Delete the lines, and compute the totals of their orders anew, if they can be stored."""
+        self.lock(queryset.values("pk"))
+        orders = set(queryset.values_list("order_id", flat=True))
         super().delete_queryset(request, queryset)
+        text = "Order {}: its total would be {:,}, more than {:,}."
+        if too_large := totals_too_large(orders):
+            raise ValidationError([text.format(*total, LARGEST_TOTAL) for total in too_large.items()])
         Order.objects.filter(pk__in=orders).update_totals()

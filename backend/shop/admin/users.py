@@ -1,0 +1,19 @@
+"""The staff and their groups: Django's own admins, which stand what ours stand."""
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+
+from shop.admin.base import SafeAdmin
+
+admin.site.unregister([Group, User])
+
+
+@admin.register(Group)
+class SafeGroupAdmin(SafeAdmin, GroupAdmin):
+    """Groups of staff."""
+
+
+@admin.register(User)
+class SafeUserAdmin(SafeAdmin, UserAdmin):
+    """Staff."""
