@@ -19,7 +19,18 @@ type Samples = Mapping[str, Mapping[str, Sequence[Sample]]]
 COLORS = dict(
     zip(
         [peer.name for peer in PEERS],
-        ["#0b6e4f", "#7cc6a4", "#222222", "#4c78a8", "#e45756", "#f58518", "#b279a2", "#d4a6c8"],
+        [
+            "#0b6e4f",
+            "#7cc6a4",
+            "#222222",
+            "#2f9e77",
+            "#888888",
+            "#4c78a8",
+            "#e45756",
+            "#f58518",
+            "#b279a2",
+            "#d4a6c8",
+        ],
         strict=True,
     )
 )

@@ -41,12 +41,13 @@ class Peer:
     program: tuple[str, ...] = GUNICORN
     closes: bool = False
     cached: bool = False
+    silent: bool = False
 
     def command(self, port: int, workers: int) -> list[str]:
         """Return the command that serves it on a port of 127.0.0.1."""
         if self.program is GUNICORN:
             # The shop logs its requests itself.
-            log = [] if self.application == SHOP else ["--access-logfile=-"]
+            log = [] if self.application == SHOP or self.silent else ["--access-logfile=-"]
             options = [f"--bind=127.0.0.1:{port}", *log]
         else:
             options = [f"--port={port}"]
@@ -63,6 +64,8 @@ PEERS = (
     Peer("shop", SHOP),
     Peer("shop, cached", SHOP, {"SHOP_CACHE_SECONDS": "5"}, cached=True),
     Peer("limit", "benchmarks.peers.limit"),
+    Peer("shop, silent", SHOP, {"DJANGO_SETTINGS_MODULE": "benchmarks.peers.silent"}, silent=True),
+    Peer("limit, silent", "benchmarks.peers.limit", silent=True),
     django_peer("plain"),
     django_peer("drf"),
     django_peer("ninja"),
