@@ -239,3 +239,10 @@ class worker_class(gthread.ThreadWorker):  # type: ignore[misc]  # noqa: N801
         self.pending_conns.append(conn)
         readable = partial(self.on_pending_socket_readable, conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, readable)
+
+    def murder_pending(self) -> None:
+        """Close connections that have sent nothing for too long, all of them when the worker is to end."""
+        if not self.alive:
+            for conn in self.pending_conns:
+                conn.timeout = 0
+        super().murder_pending()

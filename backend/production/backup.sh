@@ -55,7 +55,7 @@ case ${1:-} in
 schedule)
     until [ -n "$(dumps)" ] || shop_serves; do sleep 2; done
     while true; do
-        if ! younger_than $((BACKUP_HOURS * 60)) && [ "$(relations)" != 0 ]; then (dump); fi
+        if ! younger_than $((BACKUP_HOURS * 60)) && [ "$(relations)" != 0 ]; then (dump) || true; fi # the next try comes; `healthy` tells
         sleep 30
     done
     ;;

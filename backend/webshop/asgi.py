@@ -3,13 +3,28 @@
 import os
 import sys
 
-from django.core.asgi import get_asgi_application
+import django
 from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.urls import get_resolver
+
+from .request import AnyContentType
+
+
+class Request(AnyContentType, ASGIRequest):
+    """A request of ASGI."""
+
+
+class Handler(ASGIHandler):
+    """Django's handler, with such requests."""
+
+    request_class = Request
+
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webshop.settings")
 try:
-    application = get_asgi_application()
+    django.setup(set_prefix=False)
+    application = Handler()
     get_resolver().url_patterns  # noqa: B018 (an endpoint that cannot be compiled ends the start)
 except ImproperlyConfigured as error:
     sys.exit(f"webshop: {error}")

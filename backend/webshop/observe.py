@@ -35,6 +35,10 @@ def second(timestamp: int) -> str:
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+MOST_OF_PATH = 500
+"""How much of a path is logged: a line of at most 4096 bytes is not mixed with another worker's."""
+
+
 class Observation:
     """A request under way: its id, when it began, and how many statements it ran so far."""
 
@@ -62,12 +66,12 @@ class Observation:
 
     def write(self, route: str, status: int, seconds: float, *, whole: bool) -> None:
         """Write the line of the request to stdout, as webshop/logs.py would in ten times the time."""
-        now = time.time()
+        now, path = time.time(), self.request.path[:MOST_OF_PATH]
         level, message = ("INFO", "request") if whole else ("WARNING", "request broke off")
         line = (
             f'{{"level": "{level}", "logger": "webshop.request", "message": "{message}", '
             f'"request_id": "{self.request_id}", "method": {quoted(self.request.method)}, '
-            f'"route": {quoted(route)}, "path": {quoted(self.request.path)}, "status": {status}, '
+            f'"route": {quoted(route)}, "path": {quoted(path)}, "status": {status}, '
             f'"ms": {seconds * 1000:.3f}, "queries": {self.queries}, '
             f'"time": "{second(int(now))}.{int(now % 1 * 1_000_000):06d}+00:00"}}\n'
         ).encode()

@@ -7,27 +7,12 @@ import django
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.urls import get_resolver
-from django.utils.http import parse_header_parameters
+
+from .request import AnyContentType
 
 
-class Request(WSGIRequest):
-    """A request whose Content-Type can be anything.
-
-    Django reads it before any middleware could answer, takes any codec of Python's for a charset, and decodes
-    the query string by it.
-    """
-
-    def _set_content_type_params(self, meta: dict[str, str]) -> None:
-        """Read the Content-Type; the type is None if there is no sense in it.
-
-        The charset is left to who reads the body: Django decodes all as UTF-8.
-        """
-        self.content_type: str | None
-        try:
-            self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
-            b"text".decode(self.content_params.get("charset", "utf-8"))
-        except Exception:  # noqa: BLE001 (the email package, which reads it, fails in many ways)
-            self.content_type, self.content_params = None, {}
+class Request(AnyContentType, WSGIRequest):
+    """A request of WSGI."""
 
 
 class Handler(WSGIHandler):

@@ -39,7 +39,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import ngettext
-from psycopg2.errors import DeadlockDetected
+from psycopg2.errors import DeadlockDetected, LockNotAvailable
 
 from shop.admin.forms import (
     MOST_LINES,
@@ -200,7 +200,7 @@ class SafeAdmin(admin.ModelAdmin):
             except IntegrityError:
                 continue
             except OperationalError as error:
-                if not isinstance(error.__cause__, DeadlockDetected):
+                if not isinstance(error.__cause__, DeadlockDetected | LockNotAvailable):
                     raise
         request.problem = problem  # type: ignore[attr-defined]
         return run()
@@ -316,7 +316,7 @@ class ShopAdmin(OptimisticLocking, SafeAdmin):
         return kwargs | {"data": request.POST} if "data" in kwargs else kwargs
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        """Do the same for the lines."""
+        """Write what was changed in the lines."""
         formset.save(commit=False)
         formset.write()
 

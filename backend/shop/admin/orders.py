@@ -2,7 +2,7 @@
 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,23 +10,25 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import QuerySet, Sum
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
+from psycopg2.errors import LockNotAvailable
 
 from shop.admin.base import LineInline, ShopAdmin, Subtotal, change_link
 from shop.admin.csv_export import csv_response
 from shop.admin.forms import OrderItemForm
+from shop.database.fields import AMOUNTS
 from shop.orders import workflow
 from shop.orders.models import Order, OrderItem, OrderItemQuerySet, OrderQuerySet, OrderStatus
 
 MOVE_AT_ONCE = 50_000
 """How many orders can be moved in one go; each stays locked until all of them have moved."""
 
-LARGEST_TOTAL = Decimal("99999999.99")
+LARGEST_TOTAL = AMOUNTS[1]
 """What total_amount can hold."""
 
 
@@ -104,19 +106,14 @@ class OrderAdmin(ShopAdmin):
             text = f"More than {MOVE_AT_ONCE:,} orders are selected: move fewer at once."
             self.message_user(request, text, messages.ERROR)
             return
-        with transaction.atomic():
-            moved = workflow.move(orders=selected, to=status)
-            LogEntry.objects.bulk_create(
-                LogEntry(
-                    user_id=request.user.pk,  # type: ignore[misc]
-                    content_type=ContentType.objects.get_for_model(Order),
-                    object_id=key,
-                    object_repr=str(Order(pk=key)),
-                    action_flag=CHANGE,
-                    change_message=f"Changed Status from {came_from} to {status}.",
-                )
-                for key, came_from in moved.items()
-            )
+        try:
+            moved = self.move_and_log(request, selected, status)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable):
+                raise
+            text = "Somebody else is changing some of these orders at this moment. Try again."
+            self.message_user(request, text, messages.ERROR)
+            return
         if moved:
             text = ngettext("%d order is %s now.", "%d orders are %s now.", len(moved))
             self.message_user(request, text % (len(moved), status), messages.SUCCESS)
@@ -127,6 +124,25 @@ class OrderAdmin(ShopAdmin):
                 stayed,
             )
             self.message_user(request, text % stayed, messages.WARNING)
+
+    @transaction.atomic
+    def move_and_log(
+        self, request: HttpRequest, orders: Sequence[int], status: OrderStatus
+    ) -> dict[int, OrderStatus]:
+        """Move orders, and write it into the history of each; return what workflow.move() does."""
+        moved = workflow.move(orders=orders, to=status)
+        LogEntry.objects.bulk_create(
+            LogEntry(
+                user_id=request.user.pk,  # type: ignore[misc]
+                content_type=ContentType.objects.get_for_model(Order),
+                object_id=key,
+                object_repr=str(Order(pk=key)),
+                action_flag=CHANGE,
+                change_message=f"Changed Status from {came_from} to {status}.",
+            )
+            for key, came_from in moved.items()
+        )
+        return moved
 
     @admin.action(permissions=["view"], description="Export selected %(verbose_name_plural)s as CSV")
     def export(self, request: HttpRequest, queryset: QuerySet) -> StreamingHttpResponse:

@@ -88,22 +88,8 @@ class ReadEndpoint:
     def send(
         self, request: HttpRequest, text: str, headers: Mapping[str, str], age: int | None = None
     ) -> HttpResponseBase:
-        """Answer with this JSON, these headers and the ETag of both, or with 304 if the caller has them."""
-        content = text.encode()
-        digest = sha256(content)
-        for value in headers.values():
-            digest.update(value.encode())
-        etag = f'"{digest.hexdigest()[:32]}"'
-        response: HttpResponseBase
-        response = HttpResponse(content, content_type="application/json", headers=headers)
-        response["ETag"] = etag
-        response["Content-Length"] = str(len(content))
-        response["Cache-Control"] = self.cache_control
-        if "HTTP_IF_NONE_MATCH" in request.META:
-            # What else is conditional protects what is written: a read has nothing to lose by If-Match.
-            for name in ("HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE"):
-                request.META.pop(name, None)
-            response = get_conditional_response(request, etag=etag, response=response) or response
+        """Answer with this JSON and these headers, or with 304; `age` says how old a kept answer is."""
+        response = json_answer(request, text, {**headers, "Cache-Control": self.cache_control})
         if age is not None:
             response["Age"] = str(age)
         return response
@@ -120,6 +106,25 @@ class ReadEndpoint:
         seconds = self.cache_seconds or (PUBLIC_SECONDS if everybody else 0)
         keeper = "public" if everybody else "private"
         return f"{keeper}, {f'max-age={seconds}' if seconds else 'no-cache'}"
+
+
+def json_answer(request: HttpRequest, text: str, headers: Mapping[str, str]) -> HttpResponseBase:
+    """Return an answer of this JSON, these headers and the ETag of both, or a 304 if the caller has them."""
+    content = text.encode()
+    digest = sha256(content)
+    for value in headers.values():
+        digest.update(value.encode())
+    etag = f'"{digest.hexdigest()[:32]}"'
+    response: HttpResponseBase
+    response = HttpResponse(content, content_type="application/json", headers=headers)
+    response["ETag"] = etag
+    response["Content-Length"] = str(len(content))
+    if "HTTP_IF_NONE_MATCH" in request.META:
+        # What else is conditional protects what is written: a read has nothing to lose by If-Match.
+        for name in ("HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE"):
+            request.META.pop(name, None)
+        response = get_conditional_response(request, etag=etag, response=response) or response
+    return response
 
 
 class DetailEndpoint(ReadEndpoint):

@@ -1,5 +1,6 @@
 """Which endpoint answers which method of a path: what urls.py is written in."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from http import HTTPStatus
@@ -12,14 +13,14 @@ from django.http import (
     HttpResponse,
     HttpResponseBase,
     HttpResponsePermanentRedirect,
-    JsonResponse,
 )
 from django.middleware.security import SecurityMiddleware
 from django.urls import Resolver404, URLPattern, is_valid_path, path, resolve
 
 from shop.api.audience import EVERYBODY
 from shop.api.errors import ApiError, error, method_not_allowed, unavailable
-from shop.api.reading import ReadEndpoint
+from shop.api.paging import parse_query
+from shop.api.reading import ReadEndpoint, json_answer
 from shop.api.writing import WriteEndpoint
 
 API_ROOT = "/shop/api/"
@@ -35,8 +36,9 @@ class Index:
         """Take a function, as the index is one of the patterns."""
         self.patterns = patterns
 
-    def __call__(self, _: HttpRequest) -> HttpResponse:
-        return JsonResponse(self.rows, safe=False, headers={"Cache-Control": "public, max-age=5"})
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        parse_query(request.GET, {})
+        return json_answer(request, json.dumps(self.rows), {"Cache-Control": "public, max-age=5"})
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
@@ -86,25 +88,22 @@ def json_api(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callabl
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(API_ROOT):
             return get_response(request)
-        response = answer_or_error(request)
-        headers = encrypted if security.sts_seconds and request.is_secure() else plain
-        # All at once: one by one they would cost as much as the log and the metrics.
-        response.headers._store = {**headers, **response.headers._store}
-        return response
-
-    def answer_or_error(request: HttpRequest) -> HttpResponseBase:
         try:
             request.get_host()  # raises when it is foreign, as CommonMiddleware does for pages
             if request.content_type is None:
                 raise ApiError(HTTPStatus.BAD_REQUEST, "The Content-Type makes no sense")
-            return security.process_request(request) or answer(request)
+            response = security.process_request(request) or answer(request)
         except ApiError as refusal:
-            return refusal.response()
+            response = refusal.response()
         except (OperationalError, InterfaceError):
-            return unavailable()
+            response = unavailable()
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is told and logged as Django does
             status = HTTPStatus(response_for_exception(request, failure).status_code)
-            return error(status, status.phrase)
+            response = error(status, status.phrase)
+        headers = encrypted if security.sts_seconds and request.is_secure() else plain
+        # All at once: one by one they would cost as much as the log and the metrics.
+        response.headers._store = {**headers, **response.headers._store}
+        return response
 
     return middleware
 

@@ -20,7 +20,7 @@ type Act = Callable[..., HttpResponse]
 
 
 class NoBody(forms.Form):
-    """What a request has that takes no body: none, or an empty object."""
+    """For requests without a body."""
 
 
 class WriteEndpoint:
@@ -44,6 +44,8 @@ class WriteEndpoint:
 def clean(form_class: type[forms.Form], body: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a form makes of these members; raise ApiError (400) that names each bad one in `fields`."""
     form = form_class(body)
+    if general := form.non_field_errors():
+        raise ApiError(HTTPStatus.BAD_REQUEST, " ".join(map(str, general)))
     problems: dict[str, list[str]] = {name: ["Unknown member."] for name in body if name not in form.fields}
     problems |= {name: ["This must not be null."] for name, value in body.items() if value is None}
     problems = {str(name): [str(text) for text in texts] for name, texts in form.errors.items()} | problems

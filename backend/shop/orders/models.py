@@ -40,7 +40,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def update_totals(self) -> None:
         """Store the sum of its lines as each order's total_amount."""
         # Lines that others wrote while we waited for an order are seen by the next statement only.
-        orders = list(self.order_by("pk").select_for_update().values_list("pk", flat=True))
+        orders = list(self.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
         lines = (
             OrderItem.objects.filter(order=models.OuterRef("pk")).with_subtotal().order_by().values("order")
         )
