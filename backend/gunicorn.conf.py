@@ -235,14 +235,15 @@ class worker_class(gthread.ThreadWorker):  # type: ignore[misc]  # noqa: N801
         if conn.initialized or conn.data_ready:
             super().enqueue_req(conn)
             return
-        conn.timeout = time.monotonic() + self.cfg.graceful_timeout
+        conn.connected = time.monotonic()
+        conn.timeout = conn.connected + self.cfg.graceful_timeout
         self.pending_conns.append(conn)
         readable = partial(self.on_pending_socket_readable, conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, readable)
 
     def murder_pending(self) -> None:
-        """Close connections that have sent nothing for too long, all of them when the worker is to end."""
+        """Close connections that have sent nothing for too long; a worker that is to end gives them 5 s."""
         if not self.alive:
             for conn in self.pending_conns:
-                conn.timeout = 0
+                conn.timeout = min(conn.timeout, conn.connected + 5)
         super().murder_pending()

@@ -11,8 +11,10 @@ from typing import Any
 from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.core.exceptions import ValidationError
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.signing import BadSignature, TimestampSigner
+from django.db.models import Field
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -61,10 +63,25 @@ class SignInForm(AdminAuthenticationForm):
         return cleaned_data
 
 
+class AutocompleteView(AutocompleteJsonView):
+    """Django's, which fails on a relation that is no field of the model."""
+
+    def process_request(self, request: HttpRequest) -> Any:
+        """Read the request; refuse what no form of the admin asks for."""
+        found = super().process_request(request)  # type: ignore[misc]
+        if not isinstance(found[2], Field):
+            raise PermissionDenied
+        return found
+
+
 class Site(AdminSite):
     """Django's admin with this sign-in."""
 
     login_form = SignInForm
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer a field that completes what is typed."""
+        return AutocompleteView.as_view(admin_site=self)(request)  # type: ignore[return-value]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Answer 429 to one attempt too many; have the browser of a successful one remembered."""

@@ -33,7 +33,7 @@ from django.db.models import (
     Subquery,
 )
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -245,16 +245,23 @@ class SafeAdmin(admin.ModelAdmin):
         except (ValueError, OverflowError) as error:
             raise IncorrectLookupParameters from error
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        """Run the action, unless what is selected cannot be rows of this table."""
+    def response_action(self, request: HttpRequest, queryset: QuerySet) -> Any:
+        """Run the action, unless what is selected cannot be rows of this table.
+
+        Rows to delete are locked before the list's filters are asked whether they still match.
+        """
+        selected = request.POST.getlist(ACTION_CHECKBOX_NAME)
         try:
-            for value in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            for value in selected:
                 self.opts.pk.clean(value, None)
         except ValidationError as error:
             raise BadRequest(error.messages) from error
         action = partial(super().response_action, request, queryset)
-        deletes = "post" in request.POST  # somebody said yes on the page that asks
-        return self.write(request, action) if deletes else action()
+        if "post" not in request.POST:  # somebody said yes on the page that asks
+            return action()
+        if request.POST.get("select_across") == "1":
+            selected = list(map(str, queryset.values_list("pk", flat=True)[: DELETE_AT_ONCE + 1]))
+        return self.write(request, action, *selected)
 
 
 class ShopAdmin(OptimisticLocking, SafeAdmin):

@@ -71,3 +71,11 @@ def test_staff_and_groups_are_kept_as_before(admin_client: Client, admin_user: U
     url = reverse("admin:auth_group_delete", args=[group.pk])
     assert admin_client.post(url, {"post": "yes"}).status_code == 302
     assert not Group.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "field"), [("order", "items"), ("customer", "cart"), ("product", "order_items")]
+)
+def test_a_completion_of_what_is_no_field(admin_client: Client, model: str, field: str) -> None:
+    query = f"app_label=shop&model_name={model}&field_name={field}&term="
+    assert admin_client.get(f"/admin/autocomplete/?{query}").status_code == 403

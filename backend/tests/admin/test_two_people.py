@@ -551,6 +551,22 @@ def test_an_order_that_is_being_cancelled_is_not_shipped(admin_client: Client, o
 
 
 @at_once
+@pytest.mark.parametrize("across", ["0", "1"])
+def test_an_order_that_is_being_shipped_is_not_deleted_from_a_list_of_others(
+    admin_client: Client, order: Order, across: str
+) -> None:
+    Order.objects.update(status="pending")
+    selection = {"action": "delete_selected", "_selected_action": order.pk, "post": "yes"}
+    url = reverse("admin:shop_order_changelist")
+    while_another(
+        lambda: Order.objects.update(status="shipped"),
+        lambda: admin_client.post(f"{url}?status__exact=pending", selection | {"select_across": across}),
+    )
+    order.refresh_from_db()
+    assert order.status == "shipped"
+
+
+@at_once
 def test_a_category_that_is_being_filled_stays(admin_client: Client, electronics: Category) -> None:
     url = reverse("admin:shop_category_delete", args=[electronics.pk])
 

@@ -4,6 +4,7 @@ import datetime
 import logging
 import resource
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -198,6 +199,9 @@ def test_a_request_under_way_gives_its_id_to_all_that_is_logged(
 def test_development_has_lines_for_people(transactional_db: None, tmp_path: Path) -> None:
     with developing(tmp_path) as shop:
         assert len(shop.get("/shop/api/nope/").headers["X-Request-ID"]) == 32
+        deadline = time.monotonic() + 20
+        while "Not Found" not in shop.stderr.read_text() and time.monotonic() < deadline:
+            time.sleep(0.02)
     written = shop.stdout.read_text() + shop.stderr.read_text()
     assert '"GET /shop/api/nope/ HTTP/1.1" 404' in written
     assert " WARNING django.request: Not Found: /shop/api/nope/\n" in written
