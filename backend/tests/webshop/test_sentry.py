@@ -94,7 +94,7 @@ def test_a_failure_is_told_without_what_the_caller_sent(broken: None, tmp_path: 
         login = shop.post(f"/admin/login/?q={SECRET}", body, **headers)
         assert (page.status, login.status) == (500, 500)
         assert shop.get("/shop/api/products/", Host=f"x{SECRET}.example").status == 400
-        assert shop.get(f"/shop/api/products/?{'&' * 5100}").status == 400
+        assert shop.get(f"/shop/api/products/?x={SECRET}").status == 400
         assert shop.get("/shop/api/nope/").status == 404
         events = sentry.events(2)
     assert SECRET not in "".join(sentry.received)

@@ -43,13 +43,18 @@ def run(checkout: Path, *command: str, **environment: str) -> subprocess.Complet
 
 def load(checkout: Path, **environment: str) -> ModuleType:
     """Read the settings as a process of this environment does, without touching those of the tests."""
-    spec = spec_from_file_location("webshop.settings", checkout / "webshop" / "settings.py")
-    assert spec
-    assert spec.loader
-    settings = module_from_spec(spec)
-    with patch.dict(os.environ, environment, clear=True), warnings.catch_warnings(action="ignore"):
-        spec.loader.exec_module(settings)
-    return settings
+    with (
+        patch.dict(os.environ, environment, clear=True),
+        patch.dict(sys.modules),
+        warnings.catch_warnings(action="ignore"),
+    ):
+        for name in ("environment", "settings"):  # the second one imports the first
+            spec = spec_from_file_location(f"webshop.{name}", checkout / "webshop" / f"{name}.py")
+            assert spec
+            assert spec.loader
+            module = sys.modules[f"webshop.{name}"] = module_from_spec(spec)
+            spec.loader.exec_module(module)
+    return module
 
 
 def setting(checkout: Path, expression: str, **environment: str) -> str:
