@@ -17,7 +17,7 @@ from tests import BACKEND, ROOT
 
 from .stack import free_port, run
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 
 @dataclass
