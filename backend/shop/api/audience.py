@@ -35,8 +35,6 @@ class Audience:
         Raises a 401 for callers who are not signed in as staff, and `hidden` for staff without the
         permission: the answer for what does not exist, so that nobody learns what does.
         """
-        if self.is_everybody:
-            return ANONYMOUS
         user: Any = user_of_session(request)
         if not (user.is_active and user.is_staff):
             raise ApiError(HTTPStatus.UNAUTHORIZED, "Sign in as staff to see this", {"Vary": "Cookie"})
