@@ -4,10 +4,11 @@ Every rule is a named constraint in the database. What SQL has to add to Django'
 name of the cart's unique key) is in migration 0002; `tests/test_schema.py` compares both with these models.
 """
 
+from shop.api.models import RequestCount
 from shop.carts.models import Cart, CartItem
 from shop.catalog.models import Category, CategoryStock, Product, ProductSales
-from shop.customers.models import Customer, CustomerSpending
-from shop.orders.models import Order, OrderItem, OrderStatus
+from shop.customers.models import Customer, CustomerSpending, RefreshToken
+from shop.orders.models import Delivery, IdempotencyKey, Order, OrderHistory, OrderItem, OrderStatus
 
 __all__ = [
     "Cart",
@@ -16,9 +17,14 @@ __all__ = [
     "CategoryStock",
     "Customer",
     "CustomerSpending",
+    "Delivery",
+    "IdempotencyKey",
     "Order",
+    "OrderHistory",
     "OrderItem",
     "OrderStatus",
     "Product",
     "ProductSales",
+    "RefreshToken",
+    "RequestCount",
 ]

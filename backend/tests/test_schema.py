@@ -30,7 +30,9 @@ def sql(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
 def test_the_tables_have_the_names_of_the_specification() -> None:
     tables = {model._meta.db_table for model in apps.get_app_config("shop").get_models()}
     totals = {"product_sales", "customer_spending", "category_stock"}
-    assert tables - totals == {"customer", "category", "product", "order", "order_item", "cart", "cart_item"}
+    selling = {"delivery", "order_history", "idempotency_key", "refresh_token", "request_count"}
+    specified = {"customer", "category", "product", "order", "order_item", "cart", "cart_item"}
+    assert tables - totals - selling == specified
     assert tables <= set(connection.introspection.table_names(include_views=True))
 
 
@@ -40,10 +42,17 @@ def test_the_migrations_are_complete_and_go_back_and_forth() -> None:
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype IN ('f', 'u') ORDER BY 1"
     )
     before = sql(keys)
-    for target in ("0001", "0002", "zero", "0008"):
+    for target in ("0001", "0002", "zero", "0009"):
         call_command("migrate", "shop", target, verbosity=0)
     assert sql(keys) == before
 
+
+KEY_COLUMNS = "(customer_id, key, request_digest, answer)"
+REFRESH_TOKEN = (
+    "INSERT INTO refresh_token "
+    "(token_hash, family, customer_id, user_id, password_digest, signed_in_at, issued_at) "
+    "VALUES ('x', gen_random_uuid(), {}, {}, '', now(), now())"
+)
 
 BROKEN = {
     "product_price_not_negative": "UPDATE product SET price = -0.01",
@@ -71,6 +80,20 @@ BROKEN = {
     "cart_customer_id_fk": "UPDATE cart SET customer_id = 0",
     "cart_item_cart_id_fk": "UPDATE cart_item SET cart_id = 0",
     "cart_item_product_id_fk": "UPDATE cart_item SET product_id = 0",
+    "delivery_order_id_fk": "INSERT INTO delivery (order_id, first_name, last_name, strasse, plz, ort) "
+    "VALUES (0, 'A', 'B', 'C', 'D', 'E')",
+    "order_history_status_known": "INSERT INTO order_history (order_id, status, by) "
+    "SELECT order_id, 'lost', 'staff' FROM \"order\"",
+    "order_history_by_known": "INSERT INTO order_history (order_id, status, by) "
+    "SELECT order_id, 'pending', 'nobody' FROM \"order\"",
+    "order_history_order_id_fk": "INSERT INTO order_history (order_id, status, by) "
+    "VALUES (0, 'pending', 'staff')",
+    "idempotency_key_customer_key_unique": f"INSERT INTO idempotency_key {KEY_COLUMNS} "
+    "SELECT customer_id, 'one', '', '{}' FROM customer, generate_series(1, 2)",
+    "idempotency_key_customer_id_fk": f"INSERT INTO idempotency_key {KEY_COLUMNS} "
+    "VALUES (0, 'one', '', '{}')",
+    "refresh_token_of_customer_or_user": REFRESH_TOKEN.format(1, 1),
+    "refresh_token_customer_id_fk": REFRESH_TOKEN.format(0, "NULL"),
 }
 
 
@@ -249,12 +272,19 @@ def test_one_index_per_foreign_key_and_those_that_reports_need() -> None:
         ("cart_item", ["product_id"]),
         ("category", ["category_name"]),
         ("customer", ["email"]),
+        ("idempotency_key", ["customer_id", "key"]),
+        ("order_history", ["order_id"]),
         ("order_item", ["order_id"]),
         ("order_item", ["product_id"]),
         ("product", ["category_id"]),
         ("product_sales", ["main", "quantity", "product_id"]),
         ("product_sales", ["product_id"]),
         ("product_sales", ["product_id"]),
+        ("refresh_token", ["customer_id"]),
+        ("refresh_token", ["family"]),
+        ("refresh_token", ["parent_hash"]),
+        ("refresh_token", ["user_id"]),
+        ("request_count", ["ends_at"]),
     ]
 
 

@@ -1,8 +1,9 @@
 """Carts and their lines."""
 
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
@@ -12,6 +13,38 @@ from shop.customers.models import Customer
 from shop.database.fields import TIMES, ZERO
 from shop.database.statements import Parameter
 
+# It inserts only if there is nothing to update: ON CONFLICT alone would use up a cart_id at every write.
+# clock_timestamp(), as the transaction may have begun before the one that it waits for here.
+HOLD = """
+WITH held AS (
+    UPDATE cart SET last_updated = clock_timestamp() WHERE customer_id = %(customer_id)s RETURNING cart_id
+), made AS (
+    INSERT INTO cart (customer_id, last_updated)
+    SELECT customer_id, clock_timestamp() FROM customer
+    WHERE customer_id = %(customer_id)s AND email <> concat('deleted-', customer_id, '@invalid')
+    AND NOT EXISTS (SELECT FROM held)
+    FOR KEY SHARE
+    ON CONFLICT (customer_id) DO UPDATE SET last_updated = clock_timestamp()
+    RETURNING cart_id
+)
+SELECT cart_id FROM held UNION ALL SELECT cart_id FROM made
+"""
+
+REMOVE = """
+DELETE FROM cart_item USING unnest(%s::integer[], %s::integer[]) AS seen (cart_item_id, quantity)
+WHERE cart_item.cart_item_id = seen.cart_item_id AND cart_item.quantity = seen.quantity
+"""
+
+CART_LINE_ROW = {
+    "product_id": "product_id",
+    "product_name": "product__name",
+    "price": "product__price",
+    "quantity": "quantity",
+    "subtotal": "subtotal",
+    "stock": "product__stock",
+}
+"""A line of a cart as its owner sees it, by JSON keys."""
+
 
 class CartQuerySet(models.QuerySet["Cart"]):
     """Queries on carts."""
@@ -19,6 +52,16 @@ class CartQuerySet(models.QuerySet["Cart"]):
     def with_items(self) -> Self:
         """Keep the carts with an item in them."""
         return self.filter(models.Exists(CartItem.objects.filter(cart=models.OuterRef("pk"))))
+
+    def hold(self, customer_id: int) -> int | None:
+        """Lock the customer's cart, made if there is none, bring it up to date, and return its id.
+
+        It is None when the customer is gone, or erased, which others wait for here.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(HOLD, {"customer_id": customer_id})
+            row = cursor.fetchone()
+        return row[0] if row else None
 
     def with_total(self) -> Self:
         """Add total: the sum of the items at today's prices."""
@@ -61,6 +104,13 @@ class CartItemQuerySet(models.QuerySet["CartItem"]):
     def with_subtotal(self) -> Self:
         """Add subtotal: quantity times today's price."""
         return self.annotate(subtotal=F("quantity") * F("product__price"))
+
+    def remove(self, lines: Sequence[Mapping[str, Any]]) -> int:
+        """Delete these lines if they still have the quantity they had, and return how many had."""
+        seen = [[line[name] for line in lines] for name in ("cart_item_id", "quantity")]
+        with connection.cursor() as cursor:
+            cursor.execute(REMOVE, seen)
+            return int(cursor.rowcount)
 
     def of_customer(self, customer_id: int | Parameter) -> Self:
         """Keep the lines of one customer's cart, as they were put in, with subtotal."""

@@ -1,13 +1,27 @@
 """Customers, and what the database adds up of their orders."""
 
+from datetime import timedelta
 from typing import Self
 
+from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Coalesce, Concat, Lower
+from django.utils import timezone
 
 from shop.database.fields import ZERO, LowerCaseEmailField
+
+REFRESH_LIFETIME = timedelta(days=30)
+"""A refresh token that is not used for so long is dead."""
+
+FAMILY_LIFETIME = timedelta(days=90)
+"""So long after the sign-in all of its tokens are dead."""
+
+ACCOUNT_ROW = {
+    name: name for name in ("customer_id", "first_name", "last_name", "email", "strasse", "plz", "ort")
+}
+"""A customer's account as its owner sees it, by JSON keys."""
 
 
 def full_name(path: str = "") -> Concat:
@@ -17,6 +31,12 @@ def full_name(path: str = "") -> Concat:
 
 class CustomerQuerySet(models.QuerySet["Customer"]):
     """Queries on customers."""
+
+    def without_erased(self) -> Self:
+        """Leave out those whose orders alone are still in the books."""
+        return self.exclude(
+            email=Concat(Value("deleted-"), "customer_id", Value("@invalid"), output_field=models.CharField())
+        )
 
     def with_spending(self) -> Self:
         """Add total_orders and total_spent over all orders, the biggest spender first."""
@@ -59,6 +79,10 @@ class Customer(models.Model):
     def __str__(self) -> str:
         return f"{self.first_name} {self.last_name}"
 
+    @property
+    def is_erased(self) -> bool:
+        return bool(self.email == f"deleted-{self.pk}@invalid")
+
     def set_password(self, raw_password: str) -> None:
         """Put the hash of this password on the instance; save() stores it."""
         self.password = make_password(raw_password)
@@ -84,3 +108,53 @@ class CustomerSpending(models.Model):
 
     def __str__(self) -> str:
         return f"Spending of {self.customer}"
+
+
+class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
+    def live(self) -> Self:
+        """Keep the tokens that still work: neither themselves nor their family is too old."""
+        now = timezone.now()
+        return self.filter(issued_at__gt=now - REFRESH_LIFETIME, signed_in_at__gt=now - FAMILY_LIFETIME)
+
+
+class RefreshToken(models.Model):
+    """A refresh token of a customer or of a staff user; those that came of one sign-in are a family.
+
+    The token itself is not stored, only its SHA-256. A family whose tokens are deleted is dead.
+    """
+
+    token_hash = models.BinaryField(primary_key=True)
+    family = models.UUIDField(db_index=True)
+    customer = models.ForeignKey(
+        Customer, models.CASCADE, related_name="refresh_tokens", null=True, blank=True
+    )
+    # Not a foreign key in the database: 01_create_tables.sql makes the shop's tables without Django's.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        related_name="refresh_tokens",
+        null=True,
+        blank=True,
+        db_constraint=False,
+    )
+    password_digest = models.CharField(max_length=64)
+    signed_in_at = models.DateTimeField()
+    issued_at = models.DateTimeField()
+    spent_at = models.DateTimeField(null=True, blank=True)
+    parent_hash = models.BinaryField(null=True, blank=True, db_index=True)
+
+    objects = RefreshTokenQuerySet.as_manager()
+
+    class Meta:
+        db_table = "refresh_token"
+        default_permissions = ()
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(customer__isnull=False, user__isnull=True)
+                | Q(customer__isnull=True, user__isnull=False),
+                name="refresh_token_of_customer_or_user",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Refresh token of {self.customer or self.user}"

@@ -5,7 +5,7 @@ from typing import Self
 
 from django.db import models, transaction
 from django.db.models import Count, F, Q, Sum
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from shop.catalog.models import Product
@@ -145,3 +145,76 @@ class OrderItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} × {self.product}"
+
+
+class Delivery(models.Model):
+    """Where an order placed in the shop goes, and how it went: the address of that day."""
+
+    order = models.OneToOneField(Order, models.CASCADE, primary_key=True, related_name="delivery")
+    first_name = models.CharField(max_length=100)
+    last_name = models.CharField(max_length=100)
+    strasse = models.CharField(max_length=200)
+    plz = models.CharField(max_length=20)
+    ort = models.CharField(max_length=100)
+    carrier = models.CharField(max_length=50, blank=True, default="", db_default="")
+    tracking_number = models.CharField(max_length=100, blank=True, default="", db_default="")
+
+    class Meta:
+        db_table = "delivery"
+        verbose_name_plural = "deliveries"
+
+    def __str__(self) -> str:
+        return f"Delivery of {self.order}"
+
+
+class Actor(models.TextChoices):
+    """Who changes an order."""
+
+    CUSTOMER = "customer"
+    STAFF = "staff"
+    PAYMENT = "payment"
+    SYSTEM = "system"
+
+
+class OrderHistory(models.Model):
+    """A status that an order came to, when, and by whom."""
+
+    order_history_id = models.BigAutoField(primary_key=True)
+    order = models.ForeignKey(Order, models.CASCADE, related_name="history")
+    status = models.CharField(max_length=20, choices=OrderStatus)
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
+    by = models.CharField(max_length=20, choices=Actor)
+
+    class Meta:
+        db_table = "order_history"
+        verbose_name_plural = "order history"
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status__in=OrderStatus.values), name="order_history_status_known"
+            ),
+            models.CheckConstraint(condition=Q(by__in=Actor.values), name="order_history_by_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.order}: {self.status}"
+
+
+class IdempotencyKey(models.Model):
+    """A key under which a customer placed an order, and the answer, to be given again."""
+
+    idempotency_key_id = models.BigAutoField(primary_key=True)
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="idempotency_keys", db_index=False)
+    key = models.CharField(max_length=255)
+    request_digest = models.BinaryField()
+    answer = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        db_table = "idempotency_key"
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=["customer", "key"], name="idempotency_key_customer_key_unique"),
+        )
+
+    def __str__(self) -> str:
+        return f"Key of {self.customer}"

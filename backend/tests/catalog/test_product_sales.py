@@ -131,7 +131,7 @@ CHANGES: dict[str, Callable[[], Any]] = {
     "truncate of the orders": lambda: sql('TRUNCATE "order" CASCADE'),
     "truncate of the products": lambda: sql("TRUNCATE product CASCADE"),
     "truncate of the shop": lambda: sql(
-        'TRUNCATE category, product, customer, "order", order_item, cart, cart_item RESTART IDENTITY'
+        'TRUNCATE category, product, customer, "order", order_item, cart, cart_item RESTART IDENTITY CASCADE'
     ),
     "truncate of the totals": lambda: sql("TRUNCATE product_sales"),
     "new products": lambda: Product.objects.bulk_create(

@@ -61,6 +61,7 @@ ALL = [
     "0006_number_and_date_ranges",
     "0007_validate_ranges",
     "0008_product_sales_reconcile",
+    "0009_selling",
 ]
 
 
@@ -69,7 +70,7 @@ def test_of_three_at_once_one_migrates(other_database: Any) -> None:
         results = [(process, *process.communicate(timeout=60)) for process in (first, second, third)]
     assert [(process.returncode, err) for process, _, err in results] == [(0, "")] * 3
     outputs = [out for _, out, _ in results]
-    assert sum("Applying shop.0008_product_sales_reconcile... OK" in out for out in outputs) == 1
+    assert sum("Applying shop.0009_selling... OK" in out for out in outputs) == 1
     assert sum("No migrations to apply." in out for out in outputs) == 2
     assert applied(other_database) == ALL
 

@@ -36,7 +36,7 @@ FILL = f"""
 """
 
 
-EMPTY = 'TRUNCATE category, product, customer, "order", order_item, cart, cart_item RESTART IDENTITY'
+EMPTY = 'TRUNCATE category, product, customer, "order", order_item, cart, cart_item RESTART IDENTITY CASCADE'
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def test_a_backup_is_made_by_itself_and_restored(shop: Compose, afterwards: None
     assert len(re.findall(r"^\d+\t", table, re.M)) == migrations
     backup(shop, "now")
     before = rows(shop)
-    assert len(before) == 18
+    assert len(before) == 23
     assert before["order"] != before["cart"]
 
     refused = shop.compose("exec", "-T", "backup", "sh", "/backup.sh", "restore", "latest", check=False)

@@ -50,7 +50,7 @@ def rows(of: dict[type[Model], int] | None = None) -> dict[type[Model], list[Any
 def empty() -> None:
     tables = ", ".join(f'"{model._meta.db_table}"' for model in MODELS)
     with connection.cursor() as cursor:
-        cursor.execute(f"SET CONSTRAINTS ALL IMMEDIATE; TRUNCATE {tables}")
+        cursor.execute(f"SET CONSTRAINTS ALL IMMEDIATE; TRUNCATE {tables} CASCADE")
 
 
 def manage(*arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
