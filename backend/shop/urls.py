@@ -5,7 +5,18 @@ from django.urls import URLPattern
 from shop.api.routing import Index, route
 from shop.carts.endpoints import customer_cart
 from shop.catalog.endpoints import bestsellers, category_stats, low_stock, products
-from shop.customers.endpoints import customer_stats
+from shop.customers.endpoints import (
+    account,
+    change_account,
+    change_password,
+    customer_stats,
+    refresh_token,
+    register,
+    request_reset,
+    reset_password,
+    revoke_token,
+    sign_in,
+)
 from shop.orders.endpoints import customer_orders, order_details
 
 app_name = "shop"
@@ -13,11 +24,19 @@ app_name = "shop"
 urlpatterns: list[URLPattern] = [
     route("", "index", GET=Index(lambda: urlpatterns)),
     route("products/", "products", GET=products),
-    route("customer/<int:customer_id>/orders/", "customer-orders", GET=customer_orders),
-    route("order/<int:order_id>/", "order-details", GET=order_details),
-    route("customer/<int:customer_id>/cart/", "customer-cart", GET=customer_cart),
     route("bestsellers/", "bestsellers", GET=bestsellers),
     route("low-stock/", "low-stock", GET=low_stock),
-    route("customer-stats/", "customer-stats", GET=customer_stats),
     route("category-stats/", "category-stats", GET=category_stats),
+    route("token/", "token", POST=sign_in),
+    route("token/refresh/", "token-refresh", POST=refresh_token),
+    route("token/revoke/", "token-revoke", POST=revoke_token),
+    route("password-reset/", "password-reset", POST=request_reset),
+    route("password-reset/confirm/", "password-reset-confirm", POST=reset_password),
+    route("customer/", "register", POST=register),
+    route("customer/<int:customer_id>/", "customer", GET=account, PATCH=change_account),
+    route("customer/<int:customer_id>/password/", "customer-password", POST=change_password),
+    route("customer/<int:customer_id>/cart/", "customer-cart", GET=customer_cart),
+    route("customer/<int:customer_id>/orders/", "customer-orders", GET=customer_orders),
+    route("order/<int:order_id>/", "order-details", GET=order_details),
+    route("customer-stats/", "customer-stats", GET=customer_stats),
 ]

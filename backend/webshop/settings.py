@@ -41,6 +41,9 @@ if not DEBUG and not ALLOWED_HOSTS:
 # Who may call the endpoints that show customers or revenue: everybody, or signed-in staff.
 SHOP_API_AUTH = env_choice("SHOP_API_AUTH", ("open", "required"), default="open" if DEBUG else "required")
 
+# Whether callers are limited in how much they may ask: off for tests and benchmarks alone.
+SHOP_RATE_LIMITS = env_choice("SHOP_RATE_LIMITS", ("on", "off"), default="on")
+
 # For how many seconds an answer that shows no customer may be given again; with 0 a GET shows the last write.
 SHOP_CACHE_SECONDS = env_number("SHOP_CACHE_SECONDS", default=0, highest=3600)
 
@@ -102,16 +105,19 @@ CONTENT_SECURITY_POLICY = {
 # From these origins forms may be sent, besides the one that a page came from.
 CSRF_TRUSTED_ORIGINS = env_origins("DJANGO_CSRF_TRUSTED_ORIGINS")
 
-# On pages of these origins scripts may read the API as anybody may, without cookies.
+# On pages of these origins scripts may call the API, with tokens, not with cookies.
 CORS_ALLOWED_ORIGINS = env_origins("DJANGO_CORS_ORIGINS")
 if CORS_ALLOWED_ORIGINS:
     INSTALLED_APPS.append("corsheaders")
     # Before json_api, which refuses OPTIONS.
     MIDDLEWARE.insert(MIDDLEWARE.index("shop.api.routing.json_api"), "corsheaders.middleware.CorsMiddleware")
     CORS_URLS_REGEX = "^/shop/api/"
-    CORS_ALLOW_METHODS = ("GET", "HEAD")
-    CORS_ALLOW_HEADERS = ("if-none-match",)
-    CORS_EXPOSE_HEADERS = ("ETag", "Link", "X-Total-Count", "Age", "Retry-After", "X-Request-ID")
+    CORS_ALLOW_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+    CORS_ALLOW_HEADERS = ("authorization", "content-type", "idempotency-key", "if-none-match")
+    CORS_EXPOSE_HEADERS = (
+        *("ETag", "Link", "X-Total-Count", "Age", "Retry-After", "X-Request-ID"),
+        *("Location", "Idempotent-Replayed", "RateLimit", "RateLimit-Policy", "WWW-Authenticate"),
+    )
 
 if DEBUG:
     below_policy = MIDDLEWARE.index("csp.middleware.CSPMiddleware") + 1
@@ -200,6 +206,9 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 
 # Whoever signs in with a next page that is none of the shop's goes there.
 LOGIN_REDIRECT_URL = "admin:index"
+
+# So many seconds a mail server may take to answer.
+EMAIL_TIMEOUT = 10
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

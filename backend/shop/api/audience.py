@@ -1,5 +1,7 @@
 """Who calls, and who may: every endpoint declares its audience."""
 
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib import import_module
@@ -7,48 +9,104 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from shop.api.errors import ApiError
 
-type Caller = AbstractBaseUser | AnonymousUser
-"""A user of the admin, or an anonymous caller."""
+BEARER = re.compile("Bearer +([A-Za-z0-9._~+/-]+=*) *", re.I)
 
-ANONYMOUS = AnonymousUser()
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls: nobody that we know, a customer, or a user of the admin.
+
+    `may` tells of staff whether they have the permission that was asked for; `reaches`, of both, whether what
+    the path names is there, and of a customer, whether it is theirs. Nobody with a token sent a bad one.
+    """
+
+    kind: str = ""
+    pk: int = 0
+    may: bool = False
+    reaches: bool = False
+    has_token: bool = False
+
+
+ANONYMOUS = Caller()
+BAD_TOKEN = Caller(has_token=True)
+
+type Target = Callable[..., QuerySet[Any]]
+"""A function from ids in a path to what they name; without a customer_id among them to rows that have one."""
+
+type FindCaller = Callable[[str, str, Target | None, Mapping[str, int]], Caller | None]
+"""From a token, a permission, a target and its ids to who calls, in one query; None for a bad token."""
+
+
+class Bearer:
+    """The way to the accounts behind access tokens, given by the room that knows them."""
+
+    find_caller: FindCaller
 
 
 @dataclass(frozen=True)
 class Audience:
-    """Who may call an endpoint: everybody, or staff with a permission such as shop.view_order."""
+    """Who may call an endpoint.
+
+    Staff need `permission`, such as shop.view_order; without one it is not for staff. `owner` lets the
+    customer call whose the path is: customer_id in it, and `target`, if there is one; `missing` is what a
+    caller is told for whom nothing but the target is missing, if it has a name of its own. `opens` lets
+    everybody read while SHOP_API_AUTH is `open`. An audience of neither staff nor owner is everybody.
+    """
 
     permission: str = ""
+    owner: bool = False
+    target: Target | None = None
+    missing: str = ""
+    opens: bool = False
 
     @property
     def is_everybody(self) -> bool:
-        return not self.permission
+        return not (self.permission or self.owner)
 
-    def admit(self, request: HttpRequest, hidden: ApiError) -> Caller:
-        """Return who calls.
+    def identify(self, request: HttpRequest, ids: Mapping[str, int]) -> Caller:
+        """Return who calls: by the token in the header, without a header, to read, by the admin's session."""
+        header = request.META.get("HTTP_AUTHORIZATION")
+        if header is None:
+            reads = request.method in ("GET", "HEAD")
+            return caller_of_session(request, self.permission) if reads else ANONYMOUS
+        if header.partition(" ")[0].lower() != "bearer":
+            return ANONYMOUS
+        if not (found := BEARER.fullmatch(header)):
+            return BAD_TOKEN
+        return Bearer.find_caller(found[1], self.permission, self.target, ids) or BAD_TOKEN
 
-        Raises a 401 for callers who are not signed in as staff, and `hidden` for staff without the
-        permission: the answer for what does not exist, so that nobody learns what does.
+    def admit(self, caller: Caller, ids: Mapping[str, int], hidden: ApiError) -> None:
+        """Raise a 401 for who is not known, and `hidden` for who is known but may not call.
+
+        That is what a caller gets who asks for what is not there, so that nobody learns what is.
         """
-        user: Any = user_of_session(request)
-        if not (user.is_active and user.is_staff):
-            raise ApiError(HTTPStatus.UNAUTHORIZED, "Sign in as staff to see this", {"Vary": "Cookie"})
-        if not user.has_perm(self.permission):
+        if not caller.kind:
+            raise unknown(caller)
+        if caller.kind == "customer":
+            admitted = self.owner and ids.get("customer_id", caller.pk) == caller.pk
+        else:
+            admitted = caller.may
+        if admitted and not caller.reaches and self.missing:
+            raise ApiError(HTTPStatus.NOT_FOUND, f"{self.missing} not found")
+        if not (admitted and caller.reaches):
             raise hidden
-        return user  # type: ignore[no-any-return]
+
+
+def unknown(caller: Caller) -> ApiError:
+    """Return the 401 of RFC 6750, section 3."""
+    message, challenge = "Sign in to do this", "Bearer"
+    if caller.has_token:
+        message, challenge = "The access token is not valid", 'Bearer error="invalid_token"'
+    headers = {"WWW-Authenticate": challenge, "Vary": "Authorization, Cookie"}
+    return ApiError(HTTPStatus.UNAUTHORIZED, message, headers)
 
 
 EVERYBODY = Audience()
-
-
-def staff(permission: str) -> Audience:
-    """Return the audience of the staff with this permission."""
-    return Audience(permission)
 
 
 class ReadOnlySession(dict[str, Any]):
@@ -61,11 +119,15 @@ class ReadOnlySession(dict[str, Any]):
         pass
 
 
-def user_of_session(request: HttpRequest) -> Caller:
-    """Return the user whose session of the admin the cookie names, at a cost of two queries; or nobody."""
+def caller_of_session(request: HttpRequest, permission: str) -> Caller:
+    """Return the staff user whose session of the admin the cookie names, or nobody: two to five queries."""
     key = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
     if not key or "\0" in key:
         return ANONYMOUS
     session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     request.session = ReadOnlySession(session.load())  # type: ignore[assignment]
-    return get_user(request)
+    user: Any = get_user(request)
+    if not (user.is_active and user.is_staff):
+        return ANONYMOUS
+    may = bool(permission) and user.has_perm(permission)
+    return Caller("staff", user.pk, may, reaches=True)  # what it reads tells whether it is there

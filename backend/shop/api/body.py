@@ -2,8 +2,11 @@
 
 import json
 import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, Never
+from math import isfinite
+from typing import Any
 
 from django.http import HttpRequest
 from django.http.request import UnreadablePostError
@@ -20,19 +23,19 @@ UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """What PostgreSQL's text cannot hold: the null byte, and half a surrogate pair."""
 
 
-def parse_body(request: HttpRequest) -> dict[str, Any]:
-    """Return the object in the body; without a body an empty one.
+def parse_body(request: HttpRequest, *, is_wanted: bool) -> dict[str, Any]:
+    """Return the object in the body, an empty one without a body. Where none is wanted it needs no type.
 
     Raises ApiError: 415 for another type than JSON, 411 for a body of unknown length, 413 for one that is too
-    long, 400 for one that is no JSON object, has a member twice, or text that cannot be stored.
+    long, 400 for one that is no JSON object, has a member twice, or holds what cannot be stored.
     """
     if "HTTP_TRANSFER_ENCODING" in request.META:
         raise ApiError(HTTPStatus.LENGTH_REQUIRED, "Send the body with a Content-Length")
     try:
         content = request.read(MAX_BYTES + 1)
-        if not content:
+        if not content and not (is_wanted and request.content_type):
             return {}
-        if request.content_type != "application/json":
+        if request.content_type != "application/json" and (is_wanted or request.content_type):
             raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json")
         if len(content) > MAX_BYTES:
             request.read(MAX_DISCARDED_BYTES)
@@ -40,50 +43,56 @@ def parse_body(request: HttpRequest) -> dict[str, Any]:
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is longer than {MAX_BYTES // 1024} KiB"
             )
     except UnreadablePostError:
-        raise bad("The body broke off") from None
+        raise not_valid({}, "The body broke off") from None
     return parse_object(content)
+
+
+class Members(dict[str, Any]):
+    """A JSON object, and the names that it has twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        times = Counter(name for name, _ in pairs) if len(self) < len(pairs) else {}
+        self.twice = [name for name, number in times.items() if number > 1]
 
 
 def parse_object(content: bytes) -> dict[str, Any]:
     """Return the JSON object that these bytes are; raise ApiError (400) if they are none."""
     try:
-        parsed = json.loads(content.decode(), object_pairs_hook=members, parse_constant=refuse_constant)
+        parsed = json.loads(content.decode(), object_pairs_hook=Members)
+        problems = {path: [text] for path, text in unfit(parsed)}
     except UnicodeDecodeError:
-        raise bad("The body is not UTF-8") from None
+        raise not_valid({}, "The body is not UTF-8") from None
     except (ValueError, RecursionError):
-        raise bad("The body is not JSON") from None
-    if not isinstance(parsed, dict):
-        raise bad("The body is not a JSON object")
-    refuse_unstorable(parsed)
+        raise not_valid({}, "The body is not JSON") from None
+    if not isinstance(parsed, Members):
+        raise not_valid({}, "The body is not a JSON object")
+    if problems:
+        raise not_valid(problems)
     return parsed
 
 
-def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of these members; raise ApiError (400) if one is there twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise bad("The body has a member twice")
-    return found
-
-
-def refuse_constant(name: str) -> Never:
-    """Refuse NaN and the like, which Python reads, though they are no JSON."""
-    raise ValueError(name)
-
-
-def refuse_unstorable(value: Any) -> None:
-    """Raise ApiError (400) if there is text in it that cannot be stored."""
+def unfit(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the path of each member that is no JSON after all, or cannot be stored, and why."""
     match value:
         case str() if UNSTORABLE.search(value):
-            raise bad("The body has a null byte or half a surrogate pair in a text")
-        case dict():
+            yield path, "This has a null byte or half a surrogate pair."
+        case float() if not isfinite(value):
+            yield path, "This is no number."
+        case Members():
+            for name in value.twice:
+                yield path or name, "This member is there twice."
             for name, member in value.items():
-                refuse_unstorable(name)
-                refuse_unstorable(member)
+                inner = f"{path}.{name}" if path else name
+                if UNSTORABLE.search(name):
+                    yield inner, "The name has a null byte or half a surrogate pair."
+                yield from unfit(member, inner)
         case list():
             for item in value:
-                refuse_unstorable(item)
+                yield from unfit(item, path)
 
 
-def bad(message: str) -> ApiError:
-    return ApiError(HTTPStatus.BAD_REQUEST, message)
+def not_valid(problems: Mapping[str, list[str]], message: str = "") -> ApiError:
+    """Return the error (400) of a body; without a message it names the members."""
+    message = message or f"Not valid: {', '.join(sorted(problems))}"
+    return ApiError(HTTPStatus.BAD_REQUEST, message, fields=problems)

@@ -35,3 +35,29 @@ class MoneyField(forms.Field):
         if not (isinstance(value, str) and re.fullmatch(r"[0-9]{1,17}\.[0-9]{2}", value)):
             raise ValidationError('This must be a string such as "9.99".', code="type")
         return Decimal(value)
+
+
+class ObjectField(forms.Field):
+    """A JSON object, whose members another form describes."""
+
+    def __init__(self, form: type[forms.Form], **options: Any) -> None:
+        super().__init__(**options)
+        self.form = form
+
+    def to_python(self, value: Any) -> Any:
+        if value is not None and not isinstance(value, dict):
+            raise ValidationError("This must be an object.", code="type")
+        return value
+
+
+class ChoiceField(TextField):
+    """One of these strings."""
+
+    def __init__(self, choices: list[str], **options: Any) -> None:
+        super().__init__(**options)
+        self.choices = choices
+
+    def validate(self, value: Any) -> None:
+        super().validate(value)
+        if value and value not in self.choices:
+            raise ValidationError(f"This must be one of {', '.join(self.choices)}.", code="choice")

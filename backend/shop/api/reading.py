@@ -16,7 +16,7 @@ from django.db.models import Count, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import get_conditional_response, patch_vary_headers
 
-from shop.api.audience import Audience
+from shop.api.audience import ANONYMOUS, Audience
 from shop.api.errors import ApiError
 from shop.api.microcache import remembered
 from shop.api.paging import PAGING, links, parse_query
@@ -35,7 +35,7 @@ class ReadEndpoint:
     """Answers GET and HEAD with rows of a QuerySet.
 
     `build` makes the QuerySet of the ids in the path; `row` names its columns or annotations by their JSON
-    keys. `from_primary` keeps it from the standby, whose rows may be older than the caller's last write.
+    keys.
     """
 
     parameters: Mapping[str, range] = {}
@@ -44,28 +44,28 @@ class ReadEndpoint:
     cached = False
     """Whether SHOP_CACHE_SECONDS applies, which is not for what shows a customer."""
 
-    def __init__(
-        self, build: Build, audience: Audience, row: Mapping[str, str], *, from_primary: bool = False
-    ) -> None:
+    def __init__(self, build: Build, audience: Audience, row: Mapping[str, str]) -> None:
         """Take the name and the docstring from `build`."""
         update_wrapper(self, build)
-        self.build, self.audience, self.from_primary = build, audience, from_primary
+        self.build, self.audience = build, audience
         self.ids = tuple(signature(build).parameters)
         self.statement = Statement(build, row, len(self.ids))
 
     def __call__(self, request: HttpRequest, **ids: int) -> HttpResponseBase:
-        asks_who = not (self.audience.is_everybody or settings.SHOP_API_AUTH == "open")
-        if asks_who:
-            self.audience.admit(request, self.hidden())
+        is_open = self.audience.is_everybody or (self.audience.opens and settings.SHOP_API_AUTH == "open")
+        caller = ANONYMOUS if is_open else self.audience.identify(request, ids)
+        if not is_open:
+            self.audience.admit(caller, ids, self.hidden())
         parameters = parse_query(request.GET, self.parameters) if request.META["QUERY_STRING"] else {}
         values = [ids[name] for name in self.ids]
 
         def answer() -> HttpResponseBase:
             return self.answer(request, parameters, values)
 
-        response = answer() if self.from_primary else read_from_standby(answer)
-        if asks_who:
-            patch_vary_headers(response, ["Cookie"])
+        # Who has a token may just have written.
+        response = answer() if caller.has_token else read_from_standby(answer)
+        if not is_open:
+            patch_vary_headers(response, ["Authorization", "Cookie"])
         return response
 
     def answer(self, request: HttpRequest, parameters: Mapping[str, int], ids: list[int]) -> HttpResponseBase:
@@ -156,9 +156,8 @@ class ListEndpoint(ReadEndpoint):
         *,
         parent: tuple[type[Model], str] | None = None,
         cached: bool = False,
-        from_primary: bool = False,
     ) -> None:
-        super().__init__(build, audience, row, from_primary=from_primary)
+        super().__init__(build, audience, row)
         self.parent, self.cached = parent, cached
 
     def of_what(self) -> type[Model]:

@@ -4,19 +4,41 @@ A write runs once, on the primary.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import update_wrapper
 from http import HTTPStatus
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.http.request import HttpHeaders
 
-from shop.api.audience import ANONYMOUS, Audience
-from shop.api.body import parse_body
+from shop.api.audience import ANONYMOUS, Audience, Caller
+from shop.api.body import not_valid, parse_body
 from shop.api.errors import ApiError
+from shop.api.fields import ObjectField
+from shop.api.limits import WRITES, Limit, Usage, name_of
+from shop.database.refusal import MissingError, Refusal, WrongPasswordError
+
+
+@dataclass(frozen=True)
+class Write:
+    """A request that is fit to be done: who calls, the cleaned members of the body, the body, the headers.
+
+    What an act counts in `usage` stands in the headers of the answer.
+    """
+
+    caller: Caller
+    data: dict[str, Any]
+    body: dict[str, Any]
+    headers: HttpHeaders
+    request: HttpRequest
+    usage: Usage
+
 
 type Act = Callable[..., HttpResponse]
-"""A function of the caller, the cleaned members of the body and the ids in the path, by their names."""
+"""A function of a Write and of the ids in the path, by their names."""
 
 
 class NoBody(forms.Form):
@@ -24,37 +46,100 @@ class NoBody(forms.Form):
 
 
 class WriteEndpoint:
-    """Answers one method that changes something. `form` says what the body may have."""
+    """Answers one method that changes something. `form` says what the body may have.
 
-    def __init__(self, act: Act, audience: Audience, form: type[forms.Form]) -> None:
+    `missing` is what a caller is told who asks for an id that is not theirs, as for one that is not there.
+    """
+
+    def __init__(
+        self,
+        act: Act,
+        audience: Audience,
+        form: type[forms.Form],
+        *,
+        missing: str = "",
+        limit: Limit | None = WRITES,
+    ) -> None:
         """Take the name and the docstring from `act`."""
         update_wrapper(self, act)
         self.act, self.audience, self.form = act, audience, form
+        self.missing, self.limit = missing, limit
 
     def __call__(self, request: HttpRequest, **ids: int) -> HttpResponse:
-        if not self.audience.is_everybody:
-            raise ApiError(HTTPStatus.UNAUTHORIZED, "Sign in to do this")  # no cookie authorizes a write
-        data = clean(self.form, parse_body(request))
-        response = self.act(ANONYMOUS, data, **ids)
-        response["Content-Length"] = str(len(response.content))
+        usage = Usage()
+        try:
+            response = self.answer(request, ids, usage)
+        except ApiError as refusal:
+            refusal.headers = {**usage.headers, **(refusal.headers or {})}
+            raise
+        for name, value in usage.headers.items():
+            response[name] = value
+        if response.status_code != HTTPStatus.NO_CONTENT:
+            response["Content-Length"] = str(len(response.content))
         response["Cache-Control"] = "no-store"
         return response
+
+    def answer(self, request: HttpRequest, ids: Mapping[str, int], usage: Usage) -> HttpResponse:
+        """Do it; raise ApiError for what stands against it, in the order that docs/API.md has."""
+        everybody = self.audience.is_everybody
+        caller = ANONYMOUS if everybody else self.audience.identify(request, ids)
+        if self.limit:
+            usage.count(self.limit, name_of(request, caller))
+        if not everybody:
+            self.audience.admit(caller, ids, self.hidden())
+        usage.check()
+        body = parse_body(request, is_wanted=self.form is not NoBody)
+        write = Write(caller, clean(self.form, body), body, request.headers, request, usage)
+        return answer_of(self.act, write, ids)
+
+    def hidden(self) -> ApiError:
+        """Return the error for a caller who is known, but may not do this."""
+        if self.missing:
+            return ApiError(HTTPStatus.NOT_FOUND, f"{self.missing} not found")
+        return ApiError(HTTPStatus.FORBIDDEN, "You may not see this")
+
+
+def answer_of(act: Act, write: Write, ids: Mapping[str, int]) -> HttpResponse:
+    """Do it; raise as an ApiError why a rule of the shop stands against it."""
+    try:
+        return act(write, **ids)
+    except ValidationError as invalid:
+        raise not_valid(invalid.message_dict) from None
+    except MissingError as refusal:
+        raise ApiError(HTTPStatus.NOT_FOUND, str(refusal)) from None
+    except WrongPasswordError as refusal:
+        raise ApiError(HTTPStatus.FORBIDDEN, str(refusal)) from None
+    except Refusal as refusal:
+        raise ApiError(HTTPStatus.CONFLICT, str(refusal), code=refusal.code, **refusal.details) from None
 
 
 def clean(form_class: type[forms.Form], body: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a form makes of these members; raise ApiError (400) that names each bad one in `fields`."""
-    form = form_class(body)
-    if general := form.non_field_errors():
-        raise ApiError(HTTPStatus.BAD_REQUEST, " ".join(map(str, general)))
-    problems: dict[str, list[str]] = {name: ["Unknown member."] for name in body if name not in form.fields}
-    problems |= {name: ["This must not be null."] for name, value in body.items() if value is None}
-    problems = {str(name): [str(text) for text in texts] for name, texts in form.errors.items()} | problems
+    data, problems = examine(form_class, body)
     if problems:
-        names = ", ".join(sorted(problems))
-        raise ApiError(HTTPStatus.BAD_REQUEST, f"Not valid: {names}", fields=problems)
-    return form.cleaned_data
+        raise not_valid(problems)
+    return data
 
 
-def write_endpoint(audience: Audience, form: type[forms.Form] = NoBody) -> Callable[[Act], WriteEndpoint]:
+def examine(
+    form_class: type[forms.Form], body: Mapping[str, Any], prefix: str = ""
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return what a form makes of these members, and what is wrong with each."""
+    form = form_class(body)
+    problems = {name: [str(text) for text in texts] for name, texts in form.errors.items()}
+    problems |= {name: ["This must not be null."] for name, value in body.items() if value is None}
+    problems |= {name: ["Unknown member."] for name in body if name not in form.fields}
+    problems = {prefix + name: texts for name, texts in problems.items()}
+    data = form.cleaned_data
+    for name, field in form.fields.items():
+        if isinstance(field, ObjectField) and isinstance(body.get(name), dict):
+            data[name], inner = examine(field.form, body[name], f"{prefix}{name}.")
+            problems |= inner
+    return data, problems
+
+
+def write_endpoint(
+    audience: Audience, form: type[forms.Form] = NoBody, **options: Any
+) -> Callable[[Act], WriteEndpoint]:
     """Make a WriteEndpoint of a function that does what the body asks for."""
-    return lambda act: WriteEndpoint(act, audience, form)
+    return lambda act: WriteEndpoint(act, audience, form, **options)

@@ -2,7 +2,7 @@
 
 from django.db.models import QuerySet
 
-from shop.api.audience import staff
+from shop.api.audience import Audience
 from shop.api.reading import detail_endpoint
 from shop.carts.models import Cart, CartItem
 from shop.database.statements import JsonArray, Parameter
@@ -16,7 +16,8 @@ CART_ITEM_ROW = {
 
 
 @detail_endpoint(
-    staff("shop.view_cart"), {"customer_id": "customer_id", "items": "item_rows", "total": "total"}
+    Audience("shop.view_cart", owner=True, opens=True),
+    {"customer_id": "customer_id", "items": "item_rows", "total": "total"},
 )
 def customer_cart(customer_id: Parameter) -> QuerySet[Cart]:
     """A customer's cart at today's prices."""

@@ -2,7 +2,7 @@
 
 from django.db.models import QuerySet
 
-from shop.api.audience import EVERYBODY, staff
+from shop.api.audience import EVERYBODY, Audience
 from shop.api.reading import list_endpoint
 from shop.catalog.models import Category, Product
 
@@ -22,7 +22,7 @@ def products() -> QuerySet[Product]:
 
 
 @list_endpoint(
-    staff("shop.view_order"),
+    Audience("shop.view_order", opens=True),
     {
         "product_id": "product_id",
         "name": "name",

@@ -1,14 +1,33 @@
 """Customers over HTTP: for whom, which row, which QuerySet."""
 
-from django.db.models import QuerySet
+from http import HTTPStatus
+from typing import Any
 
-from shop.api.audience import staff
-from shop.api.reading import list_endpoint
-from shop.customers.models import Customer
+from django.db.models import QuerySet
+from django.http import HttpResponse, JsonResponse
+
+from shop.api.audience import EVERYBODY, Audience, Bearer
+from shop.api.errors import ApiError
+from shop.api.limits import REGISTRATIONS, RESETS, RESETS_OF_EMAIL, SignInAttempt
+from shop.api.reading import detail_endpoint, list_endpoint
+from shop.api.writing import Write, write_endpoint
+from shop.customers import accounts, tokens
+from shop.customers.callers import find_caller
+from shop.customers.forms import (
+    PasswordForm,
+    ProfileForm,
+    RefreshForm,
+    RegistrationForm,
+    ResetForm,
+    ResetRequestForm,
+    SignInForm,
+)
+from shop.customers.models import ACCOUNT_ROW, Customer
+from shop.customers.tokens import Tokens
 
 
 @list_endpoint(
-    staff("shop.view_customer"),
+    Audience("shop.view_customer", opens=True),
     {
         "customer_id": "customer_id",
         "name": "full_name",
@@ -20,3 +39,112 @@ from shop.customers.models import Customer
 def customer_stats() -> QuerySet[Customer]:
     """What each customer ordered and spent."""
     return Customer.objects.with_spending()
+
+
+ITSELF = Audience(owner=True)
+
+Bearer.find_caller = staticmethod(find_caller)
+
+
+@detail_endpoint(Audience("shop.view_customer", owner=True), ACCOUNT_ROW)
+def account(customer_id: Any) -> QuerySet[Customer]:
+    """A customer's account."""
+    return Customer.objects.filter(pk=customer_id)
+
+
+def shown(customer_id: int, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> HttpResponse:
+    """Answer with the account as it is now; raise a 404 if it has just been erased."""
+    for row in account.statement.fetch(customer_id):
+        return HttpResponse(row, status=status, content_type="application/json", headers=headers)
+    raise account.missing()
+
+
+def no_content() -> HttpResponse:
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+
+
+def answer(found: Tokens | None, who: str) -> HttpResponse:
+    """Answer with a pair of tokens, or 401."""
+    if not found:
+        raise ApiError(HTTPStatus.UNAUTHORIZED, who, {"WWW-Authenticate": "Bearer"})
+    account = found.account
+    whose: dict[str, Any] = (
+        {"customer_id": account.pk} if isinstance(account, Customer) else {"username": account.get_username()}
+    )
+    return JsonResponse(
+        {
+            "access": found.access,
+            "refresh": found.refresh,
+            "token_type": "Bearer",
+            "expires_in": found.expires_in,
+            **whose,
+        }
+    )
+
+
+WRONG = {
+    "customer": "The e-mail address or the password is wrong",
+    "staff": "The username or the password is wrong",
+}
+
+
+@write_endpoint(EVERYBODY, SignInForm, limit=None)
+def sign_in(write: Write) -> HttpResponse:
+    """Sign in as a customer or as staff."""
+    kind = write.data["kind"]
+    attempt = SignInAttempt(write.request, kind, write.data["name"])
+    attempt.count(write.usage)
+    found = tokens.sign_in(**write.data)
+    if found:
+        attempt.succeeded()
+    return answer(found, WRONG[kind])
+
+
+@write_endpoint(EVERYBODY, RefreshForm)
+def refresh_token(write: Write) -> HttpResponse:
+    """Spend a refresh token for the next pair."""
+    return answer(tokens.rotate(write.data["refresh"]), "The refresh token is not valid")
+
+
+@write_endpoint(EVERYBODY, RefreshForm)
+def revoke_token(write: Write) -> HttpResponse:
+    """End the sign-in that a refresh token comes from."""
+    tokens.revoke(write.data["refresh"])
+    return no_content()
+
+
+@write_endpoint(EVERYBODY, RegistrationForm, limit=REGISTRATIONS)
+def register(write: Write) -> HttpResponse:
+    """Register as a customer."""
+    customer = accounts.register(**write.data)
+    return shown(customer.pk, HTTPStatus.CREATED, Location=f"/shop/api/customer/{customer.pk}/")
+
+
+@write_endpoint(ITSELF, ProfileForm, missing="Customer")
+def change_account(write: Write, *, customer_id: int) -> HttpResponse:
+    """Change names, address or e-mail address."""
+    accounts.change(customer_id=customer_id, **write.data)
+    return shown(customer_id)
+
+
+@write_endpoint(ITSELF, PasswordForm, missing="Customer")
+def change_password(write: Write, *, customer_id: int) -> HttpResponse:
+    """Change the password; all tokens made before are dead."""
+    accounts.change_password(customer_id=customer_id, **write.data)
+    return no_content()
+
+
+@write_endpoint(EVERYBODY, ResetRequestForm, limit=RESETS)
+def request_reset(write: Write) -> HttpResponse:
+    """Send a mail to who forgot the password."""
+    write.usage.count(RESETS_OF_EMAIL, write.data["email"].lower())
+    write.usage.check()
+    accounts.request_reset(**write.data)
+    return JsonResponse({}, status=HTTPStatus.ACCEPTED)
+
+
+@write_endpoint(EVERYBODY, ResetForm)
+def reset_password(write: Write) -> HttpResponse:
+    """Set a new password with the token of a mail."""
+    accounts.reset_password(**write.data)
+    return no_content()

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg2.extensions
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import BigIntegerField, DecimalField, Expression, Field, QuerySet, Subquery
@@ -98,6 +98,15 @@ class JsonArray(Subquery):
         return f"(SELECT COALESCE(json_agg(item), '[]') FROM {sql})", parameters  # noqa: S608
 
 
+class JsonObject(JsonArray):
+    """The first of a QuerySet's rows as a JSON object; null without one."""
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any) -> Any:  # noqa: ARG002
+        """Return the subquery and its parameters."""
+        sql, parameters = items(self.query.get_compiler(connection=connection), self.row)
+        return f"(SELECT row_to_json(item) FROM {sql} LIMIT 1)", parameters  # noqa: S608
+
+
 @dataclass(frozen=True)
 class Select:
     """SQL with its parameters that gives the rows of a QuerySet as JSON objects, each a text."""
@@ -147,8 +156,8 @@ def refuse_queries(*_: Any) -> NoReturn:
 
 
 def clamped(arguments: Sequence[int]) -> list[int]:
-    """Return them as bigints: an id that is too large for one is as unknown as the largest."""
-    return [min(argument, MAX_BIGINT) for argument in arguments]
+    """Return them as bigints: an id that none can hold is as unknown as the largest or least."""
+    return [max(-MAX_BIGINT, min(argument, MAX_BIGINT)) for argument in arguments]
 
 
 # Names by PostgreSQL's connection: it forgets them when it ends, so a new one starts with none.
@@ -241,7 +250,11 @@ class Statement:
                 if self.name in known:
                     cursor.execute(execute)
                 else:
-                    cursor.execute(f"{self.prepare(cursor)}; {execute}")
+                    try:
+                        cursor.execute(f"{self.prepare(cursor)}; {execute}")
+                    except OperationalError:  # such as a deadlock: it is prepared nevertheless
+                        known.add(self.name)
+                        raise
                     known.add(self.name)
             return [row for (row,) in cursor.fetchall()]
 

@@ -2,15 +2,20 @@
 
 from django.db.models import QuerySet
 
-from shop.api.audience import staff
+from shop.api.audience import Audience
 from shop.api.reading import list_endpoint
 from shop.customers.models import Customer
 from shop.database.statements import Parameter
 from shop.orders.models import Order, OrderItem
 
 
+def any_order(order_id: int) -> QuerySet[Order]:
+    """What the path of an order names."""
+    return Order.objects.filter(pk=order_id)
+
+
 @list_endpoint(
-    staff("shop.view_order"),
+    Audience("shop.view_order", owner=True, opens=True),
     {
         "order_id": "order_id",
         "order_date": "order_date",
@@ -26,7 +31,7 @@ def customer_orders(customer_id: Parameter) -> QuerySet[Order]:
 
 
 @list_endpoint(
-    staff("shop.view_order"),
+    Audience("shop.view_order", owner=True, target=any_order, opens=True),
     {
         "order_id": "order_id",
         "order_date": "order__order_date",

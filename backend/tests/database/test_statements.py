@@ -20,13 +20,15 @@ from shop.api.reading import ReadEndpoint
 from shop.database.statements import Parameter, Statement, select
 from shop.models import Category, Product
 from shop.urls import urlpatterns
+from tests.support.races import session
 
 PRODUCT = {"id": "product_id", "name": "name"}
 
 
 def ids_of(statement: Statement) -> list[list[int]]:
-    """Arguments to try: known ones, an unknown one, one that no column can hold."""
-    return [[number] for number in (1, 2, 17, 100, 999, 2**80)] if statement.arguments else [[]]
+    """Arguments to try: known ones, an unknown one, some that no column can hold."""
+    numbers = (1, 2, 17, 100, 999, 2**80, -(2**80))
+    return [[number] * statement.arguments for number in numbers] if statement.arguments else [[]]
 
 
 def statements() -> dict[str, Statement]:
@@ -42,7 +44,7 @@ def plain(value: Any) -> Any:
     """A value of a QuerySet as JSON has it."""
     if isinstance(value, Decimal):
         return f"{value:.2f}"
-    return value if isinstance(value, int | str | list) else str(value)
+    return value if isinstance(value, int | str | list | dict | None) else str(value)
 
 
 @pytest.mark.django_db
@@ -151,6 +153,27 @@ def test_what_was_prepared_in_a_run_that_failed_is_known_then(gloves: Product) -
         cursor.execute(statement.prepare(cursor))
     assert len(statement.fetch()) == 1
     assert len(statement.fetch()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_first_run_that_fails_leaves_the_statement_prepared(gloves: Product) -> None:
+    """Within a transaction as well, where nothing can be asked again."""
+
+    def locked(product_id: Any) -> Any:
+        return Product.objects.filter(pk=product_id).select_for_update()
+
+    statement = Statement(locked, PRODUCT, 1)
+
+    @transaction.atomic
+    def lock() -> int:
+        connection.cursor().execute("SET LOCAL lock_timeout = '100ms'")
+        return len(statement.fetch(gloves.pk))
+
+    with session() as other:
+        other.execute("SELECT FROM product FOR UPDATE")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            lock()
+    assert lock() == 1
 
 
 @pytest.mark.django_db

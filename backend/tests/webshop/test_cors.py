@@ -1,16 +1,21 @@
-"""CORS: scripts on pages of listed origins may read the API, and nobody else's; off by default."""
+"""CORS: scripts on pages of listed origins may call the API, and nobody else's; off by default."""
 
 from collections.abc import Iterator
 
 import pytest
 from django.test import Client
 
+from shop.urls import urlpatterns
 from tests.support.serving import Shop, serving
 
 pytestmark = pytest.mark.slow
 
 ORIGIN, PATH = "https://www.shop.example", "/shop/api/products/"
-EXPOSED = "ETag, Link, X-Total-Count, Age, Retry-After, X-Request-ID"
+EXPOSED = (
+    "ETag, Link, X-Total-Count, Age, Retry-After, X-Request-ID, Location, Idempotent-Replayed, RateLimit, "
+    "RateLimit-Policy, WWW-Authenticate"
+)
+METHODS = {method for pattern in urlpatterns for method in pattern.callback.endpoints}  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +59,25 @@ def test_another_origin_may_not(shop: Shop, origin: str) -> None:
 
 
 def test_a_browser_that_asks_first_is_answered(shop: Shop) -> None:
+    """A script may use all methods that urls.py has."""
     answer = shop.get(PATH, "OPTIONS", Origin=ORIGIN, Access_Control_Request_Method="GET")
     assert (answer.status, answer.body) == (200, b"")
-    assert cors(answer.headers) == {
+    found = cors(answer.headers)
+    assert set(found.pop("access-control-allow-methods").split(", ")) == METHODS
+    assert found == {
         "access-control-allow-origin": ORIGIN,
-        "access-control-allow-headers": "if-none-match",
-        "access-control-allow-methods": "GET, HEAD",
+        "access-control-allow-headers": "authorization, content-type, idempotency-key, if-none-match",
         "access-control-expose-headers": EXPOSED,
         "access-control-max-age": "86400",
         "vary": "origin",
     }
+
+
+def test_an_answer_to_a_write_may_be_read(shop: Shop) -> None:
+    answer = shop.get("/shop/api/token/", "POST", Origin=ORIGIN)
+    assert answer.status == 400
+    assert cors(answer.headers)["access-control-allow-origin"] == ORIGIN
+    assert "access-control-allow-credentials" not in cors(answer.headers)
 
 
 def test_other_methods_stay_refused(shop: Shop) -> None:
