@@ -3,7 +3,7 @@
 from django.urls import URLPattern
 
 from shop.api.routing import Index, route
-from shop.carts.endpoints import customer_cart
+from shop.carts.endpoints import add_item, cart_items, customer_cart, empty_cart, remove_item, set_item
 from shop.catalog.endpoints import bestsellers, category_stats, low_stock, products
 from shop.customers.endpoints import (
     account,
@@ -35,7 +35,14 @@ urlpatterns: list[URLPattern] = [
     route("customer/", "register", POST=register),
     route("customer/<int:customer_id>/", "customer", GET=account, PATCH=change_account),
     route("customer/<int:customer_id>/password/", "customer-password", POST=change_password),
-    route("customer/<int:customer_id>/cart/", "customer-cart", GET=customer_cart),
+    route("customer/<int:customer_id>/cart/", "customer-cart", GET=customer_cart, DELETE=empty_cart),
+    route("customer/<int:customer_id>/cart/items/", "cart-items", GET=cart_items, POST=add_item),
+    route(
+        "customer/<int:customer_id>/cart/items/<int:product_id>/",
+        "cart-item",
+        PUT=set_item,
+        DELETE=remove_item,
+    ),
     route("customer/<int:customer_id>/orders/", "customer-orders", GET=customer_orders),
     route("order/<int:order_id>/", "order-details", GET=order_details),
     route("customer-stats/", "customer-stats", GET=customer_stats),

@@ -1,10 +1,19 @@
 """Carts over HTTP: for whom, which row, which QuerySet."""
 
-from django.db.models import QuerySet
+from http import HTTPStatus
+from typing import Any
+
+from django.db.models import QuerySet, Value
+from django.http import HttpResponse, JsonResponse
 
 from shop.api.audience import Audience
-from shop.api.reading import detail_endpoint
-from shop.carts.models import Cart, CartItem
+from shop.api.reading import detail_endpoint, list_endpoint
+from shop.api.writing import Write, write_endpoint
+from shop.carts import cart
+from shop.carts.forms import LineForm, QuantityForm
+from shop.carts.models import CART_LINE_ROW, Cart, CartItem
+from shop.catalog.models import Product
+from shop.customers.models import Customer
 from shop.database.statements import JsonArray, Parameter
 
 CART_ITEM_ROW = {
@@ -23,3 +32,50 @@ def customer_cart(customer_id: Parameter) -> QuerySet[Cart]:
     """A customer's cart at today's prices."""
     items = JsonArray(CartItem.objects.of_customer(customer_id), CART_ITEM_ROW)
     return Cart.objects.filter(customer_id=customer_id).with_total().annotate(item_rows=items)
+
+
+@list_endpoint(Audience("shop.view_cart", owner=True), CART_LINE_ROW, parent=(Customer, "cart__items"))
+def cart_items(customer_id: Any) -> QuerySet[CartItem]:
+    """The lines of a customer's cart."""
+    return CartItem.objects.of_customer(customer_id)
+
+
+OWNER = Audience(owner=True)
+
+
+def answer(line: dict[str, Any], *, is_new: bool) -> HttpResponse:
+    """Answer with a line of the cart."""
+    return JsonResponse(line, status=HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+
+
+@write_endpoint(OWNER, LineForm, missing="Customer")
+def add_item(write: Write, *, customer_id: int) -> HttpResponse:
+    """Add so many of a product to the cart."""
+    line, is_new = cart.put(customer_id=customer_id, more=True, **write.data)
+    return answer(line, is_new=is_new)
+
+
+def product_in(customer_id: int, product_id: int) -> QuerySet[Product]:
+    """What the path of a line names: a product, whoever asks."""
+    return Product.objects.filter(pk=product_id).annotate(customer_id=Value(customer_id))
+
+
+@write_endpoint(Audience(owner=True, target=product_in, missing="Product"), QuantityForm, missing="Customer")
+def set_item(write: Write, *, customer_id: int, product_id: int) -> HttpResponse:
+    """Have so many of a product in the cart."""
+    line, is_new = cart.put(customer_id=customer_id, product_id=product_id, **write.data)
+    return answer(line, is_new=is_new)
+
+
+@write_endpoint(OWNER, missing="Customer")
+def remove_item(write: Write, *, customer_id: int, product_id: int) -> HttpResponse:
+    """Take a product out of the cart."""
+    cart.remove(customer_id=customer_id, product_id=product_id)
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+
+
+@write_endpoint(OWNER, missing="Customer")
+def empty_cart(write: Write, *, customer_id: int) -> HttpResponse:
+    """Take everything out of the cart."""
+    cart.remove(customer_id=customer_id)
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)

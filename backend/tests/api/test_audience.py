@@ -43,6 +43,11 @@ ROWS = {
     "PATCH customer/<customer_id>/": (OWN_WRITE, ""),
     "POST customer/<customer_id>/password/": (OWN_WRITE, ""),
     "GET customer/<customer_id>/cart/": (OWN_READ, "view_cart"),
+    "DELETE customer/<customer_id>/cart/": (OWN_WRITE, ""),
+    "GET customer/<customer_id>/cart/items/": (OWN_READ, "view_cart"),
+    "POST customer/<customer_id>/cart/items/": (OWN_WRITE, ""),
+    "PUT customer/<customer_id>/cart/items/<product_id>/": (OWN_WRITE, ""),
+    "DELETE customer/<customer_id>/cart/items/<product_id>/": (OWN_WRITE, ""),
     "GET customer/<customer_id>/orders/": (OWN_READ, "view_order"),
     "GET order/<order_id>/": (OWN_READ, "view_order"),
 }
