@@ -23,7 +23,7 @@ from shop.admin.csv_export import csv_response
 from shop.admin.forms import OrderItemForm
 from shop.database.fields import AMOUNTS
 from shop.orders import workflow
-from shop.orders.models import Order, OrderItem, OrderItemQuerySet, OrderQuerySet, OrderStatus
+from shop.orders.models import Actor, Order, OrderItem, OrderItemQuerySet, OrderQuerySet, OrderStatus
 
 MOVE_AT_ONCE = 50_000
 """How many orders can be moved in one go; each stays locked until all of them have moved."""
@@ -130,7 +130,7 @@ class OrderAdmin(ShopAdmin):
         self, request: HttpRequest, orders: Sequence[int], status: OrderStatus
     ) -> dict[int, OrderStatus]:
         """Move orders, and write it into the history of each; return what workflow.move() does."""
-        moved = workflow.move(orders=orders, to=status)
+        moved = workflow.move(orders=orders, to=status, by=Actor.STAFF)
         LogEntry.objects.bulk_create(
             LogEntry(
                 user_id=request.user.pk,  # type: ignore[misc]

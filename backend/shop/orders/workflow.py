@@ -3,8 +3,11 @@
 from collections.abc import Collection
 
 from django.db import transaction
+from django.db.models import Sum
 
-from shop.orders.models import Order, OrderStatus
+from shop.catalog import stock
+from shop.database.refusal import MissingError, Refusal
+from shop.orders.models import Actor, Delivery, Order, OrderHistory, OrderItem, OrderStatus
 
 TRANSITIONS = {
     OrderStatus.PENDING: (
@@ -20,20 +23,89 @@ TRANSITIONS = {
 }
 """Where an order may go from each status."""
 
+CANCELLABLE = (OrderStatus.PENDING, OrderStatus.PROCESSING)
+"""Where a customer may cancel."""
+
+
+class IllegalTransitionError(Refusal):
+    """The order cannot go there from where it is; `allowed` says where it can."""
+
+    code = "illegal_transition"
+
+
+class NotCancellableError(Refusal):
+    """The order is too far for its customer to cancel it."""
+
+    code = "not_cancellable"
+
 
 @transaction.atomic
-def move(*, orders: Collection[int], to: OrderStatus) -> dict[int, OrderStatus]:
+def move(
+    *,
+    orders: Collection[int],
+    to: OrderStatus,
+    by: Actor,
+    sources: Collection[OrderStatus] | None = None,
+) -> dict[int, OrderStatus]:
     """Move those of the orders with these keys that may go there; the others stay.
 
-    Return the keys of those that moved, each with the status it came from.
+    Cancelling gives back stock. `sources` narrows from where. Returns the keys of those that moved, each with
+    the status it came from.
     """
-    sources = [status for status, targets in TRANSITIONS.items() if to in targets]
-    # A transaction that waits for a row gets it only if its status still is a source by then. The same
+    from_ = [status for status, targets in TRANSITIONS.items() if to in targets]
+    if sources is not None:
+        from_ = [status for status in from_ if status in sources]
+    # Whoever waits for a row is given it only if its status, as it is by then, still is a source. The same
     # order for everybody keeps two moves from waiting for each other.
-    movable = Order.objects.filter(pk__in=orders, status__in=sources).order_by("pk")
+    movable = Order.objects.filter(pk__in=orders, status__in=from_).order_by("pk")
     came_from = dict(movable.select_for_update(no_key=True).values_list("pk", "status"))
-    moved = Order.objects.filter(pk__in=came_from, status__in=sources).update(status=to)
+    moved = Order.objects.filter(pk__in=came_from, status__in=from_).update(status=to)
     if moved != len(came_from):
         message = f"{moved} orders became {to} instead of the {len(came_from)} that are locked"
         raise RuntimeError(message)
+    OrderHistory.objects.bulk_create(
+        [OrderHistory(order_id=key, status=to, by=by) for key in came_from], batch_size=5000
+    )
+    if came_from and to == OrderStatus.CANCELLED:
+        stock.give_back(quantities_of(came_from))
     return {key: OrderStatus(status) for key, status in came_from.items()}
+
+
+def quantities_of(orders: Collection[int]) -> dict[int, int]:
+    """Return how many of each product are in the lines of these orders."""
+    lines = OrderItem.objects.filter(order__in=orders).order_by()
+    return dict(lines.values("product").annotate(units=Sum("quantity")).values_list("product", "units"))
+
+
+@transaction.atomic
+def set_status(
+    *, order_id: int, to: OrderStatus, carrier: str | None = None, tracking_number: str | None = None
+) -> None:
+    """Move an order for the staff, with how it is sent. The status it has already changes that alone.
+
+    Raises MissingError and IllegalTransitionError.
+    """
+    if not move(orders=[order_id], to=to, by=Actor.STAFF):
+        status = status_of(order_id)
+        if status != to:
+            raise IllegalTransitionError(
+                f"An order that is {status} cannot become {to}", allowed=[str(s) for s in TRANSITIONS[status]]
+            )
+    sent = {"carrier": carrier, "tracking_number": tracking_number}
+    if sent := {name: text for name, text in sent.items() if text is not None}:
+        Delivery.objects.filter(order_id=order_id).update(**sent)
+
+
+def cancel(*, order_id: int, by: Actor) -> None:
+    """Cancel an order for its customer; one that is cancelled stays so. Raises NotCancellableError."""
+    if not move(orders=[order_id], to=OrderStatus.CANCELLED, by=by, sources=CANCELLABLE):
+        status = status_of(order_id)
+        if status != OrderStatus.CANCELLED:
+            raise NotCancellableError(f"An order that is {status} cannot be cancelled")
+
+
+def status_of(order_id: int) -> OrderStatus:
+    """Return the order's status as it is now."""
+    for status in Order.objects.filter(pk=order_id).values_list("status", flat=True):
+        return OrderStatus(status)
+    raise MissingError("Order not found")

@@ -22,6 +22,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from shop.admin.csv_export import ROWS_AT_ONCE, csv_lines
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, OrderStatus, Product
+from shop.orders.models import Actor
 from shop.orders.workflow import move
 
 
@@ -201,7 +202,7 @@ def test_an_order_that_a_colleague_closes_meanwhile_stays_closed(
 
     action = threading.Thread(target=act)
     with transaction.atomic():
-        assert move(orders=[order.pk], to=first) == {order.pk: "pending"}
+        assert move(orders=[order.pk], to=first, by=Actor.STAFF) == {order.pk: "pending"}
         action.start()
         wait_until_somebody_waits_for_a_lock()
     action.join()

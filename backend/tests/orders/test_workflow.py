@@ -4,6 +4,7 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from shop.models import Customer, Order, OrderStatus
+from shop.orders.models import Actor
 from shop.orders.workflow import TRANSITIONS, move
 
 pytestmark = pytest.mark.django_db
@@ -24,7 +25,7 @@ def test_every_status_has_its_transitions() -> None:
 @pytest.mark.parametrize("to", OrderStatus)
 def test_orders_move_forward_only(to: OrderStatus, deborah: Customer) -> None:
     orders = {old: Order.objects.create(customer=deborah, status=old).pk for old in OrderStatus.values}
-    assert move(orders=orders.values(), to=to) == {orders[old]: old for old in SOURCES[to]}
+    assert move(orders=orders.values(), to=to, by=Actor.STAFF) == {orders[old]: old for old in SOURCES[to]}
     for old, key in orders.items():
         assert Order.objects.get(pk=key).status == (to if old in SOURCES[to] else old)
 
@@ -32,16 +33,18 @@ def test_orders_move_forward_only(to: OrderStatus, deborah: Customer) -> None:
 def test_orders_that_do_not_exist_do_not_move(order: Order) -> None:
     pending = Order.objects.create(customer=order.customer)
     other = Order.objects.create(customer=order.customer)
-    assert move(orders=[], to=OrderStatus.SHIPPED) == {}
-    assert move(orders=[pending.pk, 2**31 - 1], to=OrderStatus.SHIPPED) == {pending.pk: "pending"}
+    assert move(orders=[], to=OrderStatus.SHIPPED, by=Actor.STAFF) == {}
+    assert move(orders=[pending.pk, 2**31 - 1], to=OrderStatus.SHIPPED, by=Actor.STAFF) == {
+        pending.pk: "pending"
+    }
     other.refresh_from_db()
     assert other.status == "pending"
 
 
-def test_any_number_moves_in_two_statements(
+def test_any_number_moves_in_four_statements(
     deborah: Customer, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     orders = Order.objects.bulk_create(Order(customer=deborah) for _ in range(1000))
     keys = [order.pk for order in orders]
-    with django_assert_num_queries(4):  # with the transaction's own two
-        assert len(move(orders=keys, to=OrderStatus.CANCELLED)) == 1000
+    with django_assert_num_queries(6):  # with the transaction's own two
+        assert len(move(orders=keys, to=OrderStatus.CANCELLED, by=Actor.STAFF)) == 1000

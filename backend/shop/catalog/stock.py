@@ -1,0 +1,36 @@
+"""Stock that orders take and give back."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from django.db import connection
+
+# In the order of their keys, so that nobody waits in a circle.
+LOCK = "SELECT FROM product WHERE product_id = ANY(%s) ORDER BY product_id FOR NO KEY UPDATE"
+
+# A statement of its own, as it sees what was committed while the locks were waited for. One that locks and updates
+# would meet the older rows of its snapshot, follow them to those it holds, and queue behind others for these.
+TAKE = """
+UPDATE product SET stock = stock - wanted.quantity
+FROM unnest(%s::integer[], %s::integer[]) AS wanted (product_id, quantity)
+WHERE product.product_id = wanted.product_id AND stock >= wanted.quantity
+RETURNING product.product_id, price
+"""
+
+
+def take(quantities: Mapping[int, int]) -> dict[int, Decimal]:
+    """Take so many of each product, by its id, where there are enough; a negative number gives back.
+
+    Needs a transaction. Returns the products that had enough, each with its price; whoever misses one rolls
+    back.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, [list(quantities)])
+        cursor.execute(TAKE, [list(quantities), list(quantities.values())])
+        return dict(cursor.fetchall())
+
+
+def give_back(quantities: Mapping[int, int]) -> None:
+    """Give back so many of each product."""
+    if quantities:
+        take({product_id: -quantity for product_id, quantity in quantities.items()})
