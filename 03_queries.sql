@@ -140,3 +140,20 @@ HAVING sum(total_amount) > 500;
 
 -- name: old-completed-orders
 SELECT order_id FROM "order" WHERE order_date < current_date - 365 AND status = 'completed';
+
+-- Writing ------------------------------------------------------------------------------------------------------
+
+-- Stock is taken by a statement that asks for enough itself: whoever waited for the row finds it as it is then. No row
+-- comes back if there is not enough. A SELECT before it would sell the same piece twice when two buy at once.
+-- name: take-stock
+UPDATE product
+SET stock = stock - 2
+WHERE product_id = 1 AND stock >= 2
+RETURNING product_id, stock;
+
+-- The same for an order's status, which goes forward only.
+-- name: ship-order
+UPDATE "order"
+SET status = 'shipped'
+WHERE order_id = 1 AND status IN ('pending', 'processing')
+RETURNING order_id, status;

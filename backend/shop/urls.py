@@ -17,7 +17,14 @@ from shop.customers.endpoints import (
     revoke_token,
     sign_in,
 )
-from shop.orders.endpoints import customer_orders, order_details
+from shop.orders.endpoints import (
+    cancel_order,
+    checkout,
+    customer_order,
+    customer_orders,
+    order_details,
+    set_status,
+)
 
 app_name = "shop"
 
@@ -43,7 +50,12 @@ urlpatterns: list[URLPattern] = [
         PUT=set_item,
         DELETE=remove_item,
     ),
-    route("customer/<int:customer_id>/orders/", "customer-orders", GET=customer_orders),
+    route("customer/<int:customer_id>/orders/", "customer-orders", GET=customer_orders, POST=checkout),
+    route("customer/<int:customer_id>/orders/<int:order_id>/", "customer-order", GET=customer_order),
+    route(
+        "customer/<int:customer_id>/orders/<int:order_id>/cancel/", "customer-order-cancel", POST=cancel_order
+    ),
     route("order/<int:order_id>/", "order-details", GET=order_details),
+    route("order/<int:order_id>/status/", "order-status", POST=set_status),
     route("customer-stats/", "customer-stats", GET=customer_stats),
 ]

@@ -172,13 +172,24 @@ def examples() -> dict[str, QuerySet[Any, Any]]:
     }
 
 
+WRITING = ("take-stock", "ship-order")
+
+
+def test_03_writes_only_what_is_so(gloves: Product, deborah: Customer) -> None:
+    order = Order.objects.create(pk=1, customer=deborah)
+    Product.objects.filter(pk=gloves.pk).update(product_id=1, stock=5)
+    stocks = [rows_of("take-stock") for _ in range(3)]
+    assert stocks == [[{"product_id": 1, "stock": 3}], [{"product_id": 1, "stock": 1}], []]
+    assert [rows_of("ship-order") for _ in range(2)] == [[{"order_id": order.pk, "status": "shipped"}], []]
+
+
 def test_03_gives_what_the_examples_give(sample_data: None) -> None:
     deborah = Customer.objects.get(customer_id=1)
     for days in (0, 30, 31, 365, 366):
         date = datetime.datetime.now().date() - datetime.timedelta(days=days)
         Order.objects.create(customer=deborah, order_date=date, status="completed")
     Product.objects.create(name="Never ordered", price=1, category_id=1)
-    assert set(queries()) == set(ENDPOINTS) | set(examples())
+    assert set(queries()) == {*ENDPOINTS, *examples(), *WRITING}
     for name, example in examples().items():
         key = next(iter(example[0]))
         assert sorted(rows_of(name), key=lambda row: row[key]) == list(example.order_by(key)), name

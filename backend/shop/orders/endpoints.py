@@ -1,12 +1,23 @@
 """Orders over HTTP: for whom, which row, which QuerySet."""
 
+import re
+from http import HTTPStatus
+from typing import Any
+
 from django.db.models import QuerySet
+from django.http import HttpResponse
 
 from shop.api.audience import Audience
-from shop.api.reading import list_endpoint
+from shop.api.errors import ApiError
+from shop.api.reading import detail_endpoint, list_endpoint
+from shop.api.writing import Write, write_endpoint
 from shop.customers.models import Customer
 from shop.database.statements import Parameter
-from shop.orders.models import Order, OrderItem
+from shop.orders import workflow
+from shop.orders.checkout import KeyReusedError, place_order
+from shop.orders.document import ORDER_ROW, order_document, order_documents
+from shop.orders.forms import CheckoutForm, StatusForm
+from shop.orders.models import Actor, Order, OrderItem, OrderStatus
 
 
 def any_order(order_id: int) -> QuerySet[Order]:
@@ -46,3 +57,66 @@ def customer_orders(customer_id: Parameter) -> QuerySet[Order]:
 def order_details(order_id: Parameter) -> QuerySet[OrderItem]:
     """An order's lines."""
     return OrderItem.objects.of_order(order_id)
+
+
+OWNER = Audience(owner=True)
+KEY = re.compile("[ -~]{1,255}")
+
+
+def own_order(customer_id: int, order_id: int) -> QuerySet[Order]:
+    """What the path of a customer's order names."""
+    return Order.objects.filter(pk=order_id, customer_id=customer_id)
+
+
+@detail_endpoint(Audience("shop.view_order", owner=True, target=own_order), ORDER_ROW)
+def customer_order(customer_id: Any, order_id: Any) -> QuerySet[Order]:
+    """An order, with all that belongs to it."""
+    return order_documents(order_id).filter(customer_id=customer_id)
+
+
+def answer(document: str, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> HttpResponse:
+    """Answer with an order."""
+    return HttpResponse(document, status=status, content_type="application/json", headers=headers)
+
+
+@write_endpoint(OWNER, CheckoutForm, missing="Customer")
+def checkout(write: Write, *, customer_id: int) -> HttpResponse:
+    """Place an order of all that is in the cart."""
+    key = write.headers.get("Idempotency-Key", "")
+    if not KEY.fullmatch(key):
+        message = "Send an Idempotency-Key of 1 to 255 printable ASCII characters"
+        raise ApiError(HTTPStatus.BAD_REQUEST, message, fields={"Idempotency-Key": [message]})
+    try:
+        placed = place_order(
+            customer_id=customer_id,
+            expected_total=write.data["expected_total"],
+            address=write.data["address"],
+            by=Actor.CUSTOMER,
+            key=key,
+            request=write.body,
+        )
+    except KeyReusedError as refusal:
+        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, str(refusal), code=refusal.code) from None
+    headers = {"Location": f"/shop/api/customer/{customer_id}/orders/{placed.order_id}/"}
+    if placed.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return answer(placed.document, HTTPStatus.CREATED, **headers)
+
+
+@write_endpoint(Audience(owner=True, target=own_order), missing="Order")
+def cancel_order(write: Write, *, customer_id: int, order_id: int) -> HttpResponse:
+    """Cancel an order that was not sent yet."""
+    workflow.cancel(order_id=order_id, by=Actor.CUSTOMER)
+    return answer(order_document(order_id))
+
+
+@write_endpoint(
+    Audience("shop.change_order", target=any_order),
+    StatusForm,
+    missing="Order",
+)
+def set_status(write: Write, *, order_id: int) -> HttpResponse:
+    """Move an order on."""
+    sent = {name: write.data[name] for name in ("carrier", "tracking_number") if name in write.body}
+    workflow.set_status(order_id=order_id, to=OrderStatus(write.data["status"]), **sent)
+    return answer(order_document(order_id))

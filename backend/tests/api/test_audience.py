@@ -49,7 +49,11 @@ ROWS = {
     "PUT customer/<customer_id>/cart/items/<product_id>/": (OWN_WRITE, ""),
     "DELETE customer/<customer_id>/cart/items/<product_id>/": (OWN_WRITE, ""),
     "GET customer/<customer_id>/orders/": (OWN_READ, "view_order"),
+    "POST customer/<customer_id>/orders/": (OWN_WRITE, ""),
+    "GET customer/<customer_id>/orders/<order_id>/": (OWN_READ, "view_order"),
+    "POST customer/<customer_id>/orders/<order_id>/cancel/": (OWN_WRITE, ""),
     "GET order/<order_id>/": (OWN_READ, "view_order"),
+    "POST order/<order_id>/status/": (STAFF_WRITE, "change_order"),
 }
 """What each caller gets, where SHOP_API_AUTH is `required`; to a write that is let in, 415 for its body. And
 what staff need, besides being staff.

@@ -1,0 +1,243 @@
+"""From a cart to an order: all or nothing, exactly once."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+from django.db import OperationalError, connection, transaction
+from django.utils import timezone
+from psycopg2.errors import DeadlockDetected
+
+from shop.carts.cart import OutOfStockError, lines_of
+from shop.carts.models import CART_LINE_ROW, Cart, CartItem
+from shop.catalog import stock
+from shop.customers.models import Customer
+from shop.database.refusal import MissingError, Refusal
+from shop.orders.document import order_document
+from shop.orders.models import Actor, OrderStatus
+
+LARGEST_TOTAL = Decimal("99999999.99")
+"""What total_amount can hold."""
+
+ADDRESS = ("first_name", "last_name", "strasse", "plz", "ort")
+ATTEMPTS = 5
+
+
+USED_KEY = "SELECT request_digest, answer FROM idempotency_key WHERE customer_id = %s AND key = %s"
+USE_KEY = """
+INSERT INTO idempotency_key (customer_id, key, request_digest, answer) VALUES (%s, %s, %s, %s)
+"""
+
+# All rows of an order in one statement: made in Python they would cost more than all else in a checkout.
+PLACE = """
+WITH placed AS (
+    INSERT INTO "order" (customer_id, order_date, status, total_amount)
+    VALUES (%(customer_id)s, %(date)s, %(status)s, %(total)s)
+    RETURNING order_id
+), lines AS (
+    INSERT INTO order_item (order_id, product_id, quantity, price_per_unit)
+    SELECT order_id, product_id, quantity, price
+    FROM placed, unnest(%(products)s::integer[], %(quantities)s::integer[], %(prices)s::numeric[])
+        WITH ORDINALITY AS line (product_id, quantity, price, position)
+    ORDER BY position
+), delivered AS (
+    INSERT INTO delivery (order_id, first_name, last_name, strasse, plz, ort)
+    SELECT order_id, %(first_name)s, %(last_name)s, %(strasse)s, %(plz)s, %(ort)s FROM placed
+), begun AS (
+    INSERT INTO order_history (order_id, status, at, by)
+    SELECT order_id, %(status)s, %(now)s, %(by)s FROM placed
+)
+SELECT order_id FROM placed
+"""
+
+
+class CartEmptyError(Refusal):
+    """There is nothing to order."""
+
+    code = "cart_empty"
+
+
+class TotalChangedError(Refusal):
+    """The cart costs something else than the customer was shown; `total` and `items` say what it is now."""
+
+    code = "total_changed"
+
+
+class AddressMissingError(Refusal):
+    """`fields` names what the customer's own address lacks."""
+
+    code = "address_missing"
+
+
+class TotalTooLargeError(Refusal):
+    """No order can hold the total."""
+
+    code = "total_too_large"
+
+
+class KeyReusedError(Refusal):
+    """The key was used for another request."""
+
+    code = "idempotency_key_reused"
+
+
+class OutdatedError(Exception):
+    """What was read of the cart is not so any more: begin again."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An order as JSON, and whether it was placed earlier under the same key."""
+
+    document: str
+    replayed: bool = False
+
+    @property
+    def order_id(self) -> int:
+        return int(json.loads(self.document)["order_id"])
+
+
+def place_order(
+    *,
+    customer_id: int,
+    expected_total: Decimal | None,
+    by: Actor,
+    address: Mapping[str, str] | None = None,
+    key: str | None = None,
+    request: Any = None,
+) -> Placed:
+    """Place an order of all that is in the customer's cart, at today's prices.
+
+    `expected_total` is what the customer was shown; None takes what it is. `address` says where to send it,
+    without one it is the customer's own. Under a `key` the same `request`, of JSON values, is answered as the
+    first time. Raises a Refusal, which leaves all as it was and the key unused.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            return place_order_once(customer_id, expected_total, by, address, key, request)
+        except OutdatedError:
+            continue
+        except OperationalError as error:
+            # psql deletes a product before the lines of carts that have it.
+            if not isinstance(error.__cause__, DeadlockDetected):
+                raise
+    raise total_changed(lines_of(customer_id))
+
+
+@transaction.atomic
+def place_order_once(
+    customer_id: int,
+    expected_total: Decimal | None,
+    by: Actor,
+    address: Mapping[str, str] | None,
+    key: str | None,
+    request: Any,
+) -> Placed:
+    """Do what place_order() says, or raise OutdatedError when others were faster.
+
+    The customer's row is held first: of several requests with one key the others wait here. The stock comes
+    last, as its rows are wanted by everybody.
+    """
+    customer = held(customer_id)
+    digest = sha256(json.dumps(request, sort_keys=True).encode()).digest()
+    if key is not None and (document := answered(customer_id, key, digest)):
+        return Placed(document, replayed=True)
+    Cart.objects.hold(customer_id)
+    lines = lines_of(customer_id)
+    total = total_of(lines)
+    refuse(lines, total, expected_total)
+    address = address or address_of(customer)
+    if total > LARGEST_TOTAL:
+        raise TotalTooLargeError(f"An order can be of {LARGEST_TOTAL} at the most")
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        order: dict[str, Any] = {
+            "customer_id": customer_id,
+            "date": now.date(),
+            "status": OrderStatus.PENDING.value,
+            "total": total,
+            "products": [line["product_id"] for line in lines],
+            "quantities": [line["quantity"] for line in lines],
+            "prices": [line["price"] for line in lines],
+            **address,
+            "now": now,
+            "by": str(by),
+        }
+        cursor.execute(PLACE, order)
+        document = order_document(*cursor.fetchone())
+        if key is not None:
+            cursor.execute(USE_KEY, [customer_id, key, digest, document])
+    # The lines before the products, in which order the admin deletes a product as well: no deadlock.
+    if CartItem.objects.remove(lines) < len(lines):
+        raise OutdatedError
+    taken = stock.take({line["product_id"]: line["quantity"] for line in lines})
+    if taken != {line["product_id"]: Decimal(line["price"]) for line in lines}:
+        raise OutdatedError
+    return Placed(document)
+
+
+def held(customer_id: int) -> Customer:
+    """Lock the customer's row and return it; raise MissingError if it is gone, or erased."""
+    customer = Customer.objects.filter(pk=customer_id).select_for_update(no_key=True).first()
+    if not customer or customer.is_erased:
+        raise MissingError("Customer not found")
+    return customer
+
+
+def answered(customer_id: int, key: str, digest: bytes) -> str | None:
+    """Return the order that was placed under this key, if one was.
+
+    Raises KeyReusedError if it was for another request.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(USED_KEY, [customer_id, key])
+        used = cursor.fetchone()
+    if not used:
+        return None
+    known, document = used
+    if bytes(known) != digest:
+        raise KeyReusedError("This Idempotency-Key was used for another request")
+    return str(document)
+
+
+def address_of(customer: Customer) -> dict[str, str]:
+    """Return the customer's own address; raise AddressMissingError if it lacks something."""
+    address = {name: getattr(customer, name).strip() for name in ADDRESS}
+    if missing := [name for name in ADDRESS if not address[name]]:
+        fields = {name: ["This field is required."] for name in missing}
+        raise AddressMissingError("The customer's address is not complete", fields=fields)
+    return address
+
+
+def refuse(lines: list[dict[str, Any]], total: Decimal, expected_total: Decimal | None) -> None:
+    """Raise the Refusal that stands against these lines of a cart, if there is one."""
+    if not lines:
+        raise CartEmptyError("The cart is empty")
+    if expected_total is not None and total != expected_total:
+        raise total_changed(lines)
+    short = [
+        {
+            "product_id": line["product_id"],
+            "product_name": line["product_name"],
+            "wanted": line["quantity"],
+            "available": line["stock"],
+        }
+        for line in lines
+        if line["quantity"] > line["stock"]
+    ]
+    if short:
+        raise OutOfStockError("There is not enough in stock", items=short)
+
+
+def total_changed(lines: list[dict[str, Any]]) -> TotalChangedError:
+    """Return the refusal that shows the cart as it is."""
+    shown = [{name: line[name] for name in CART_LINE_ROW} for line in lines]
+    return TotalChangedError("The total has changed", total=str(total_of(lines)), items=shown)
+
+
+def total_of(lines: list[dict[str, Any]]) -> Decimal:
+    """Return what these lines of a cart cost."""
+    return sum((Decimal(line["subtotal"]) for line in lines), Decimal("0.00"))
