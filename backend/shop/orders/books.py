@@ -1,0 +1,94 @@
+"""Whether the books balance: what is stored twice, or follows from something else, is compared."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+from django.db import connection, transaction
+
+from shop.orders.models import OrderStatus
+from shop.orders.sales import differences
+from shop.orders.workflow import TRANSITIONS
+
+# One snapshot for all that is compared, whatever others write meanwhile. It may take long in a large shop.
+ONE_MOMENT = """
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL statement_timeout = 0
+"""
+
+TOTALS = """
+SELECT order_id, total_amount, coalesce(sum(quantity * price_per_unit), 0.00)
+FROM "order" LEFT JOIN order_item USING (order_id)
+GROUP BY order_id
+HAVING total_amount <> coalesce(sum(quantity * price_per_unit), 0.00)
+ORDER BY order_id
+"""
+
+STOCK = "SELECT product_id, stock FROM product WHERE stock < 0 ORDER BY product_id"
+
+# Of the orders that were placed here, which are those with a delivery.
+HISTORIES = """
+WITH step AS (
+    SELECT order_id, order_history_id, order_history.status,
+           lag(order_history.status, 1, '') OVER way AS before,
+           lead(order_history.status) OVER way AS after
+    FROM delivery LEFT JOIN order_history USING (order_id)
+    WINDOW way AS (PARTITION BY order_id ORDER BY order_history_id)
+), known (before, status) AS (
+    SELECT * FROM unnest(%(before)s::text[], %(after)s::text[])
+)
+SELECT order_id, step.before, step.status, step.after IS NULL, "order".status
+FROM step JOIN "order" USING (order_id)
+WHERE step.status IS NULL
+OR (step.before, step.status) NOT IN (SELECT before, status FROM known)
+OR (step.after IS NULL AND step.status <> "order".status)
+ORDER BY order_id, order_history_id
+"""
+
+STEPS = [
+    ("", OrderStatus.PENDING),
+    *((before, after) for before, targets in TRANSITIONS.items() for after in targets),
+]
+"""From which status to which an order may go; it begins as pending."""
+
+
+@transaction.atomic(durable=True)
+def faults() -> list[str]:
+    """Return what is wrong in the books as of one moment, a line each. It only reads."""
+    with connection.cursor() as cursor:
+        cursor.execute(ONE_MOMENT)
+    return list(chain(wrong_totals(), wrong_sales(), wrong_stock(), wrong_histories()))
+
+
+def wrong_totals() -> Iterator[str]:
+    """Yield the orders whose total is not the sum of their lines."""
+    with connection.cursor() as cursor:
+        cursor.execute(TOTALS)
+        for order_id, total, lines in cursor.fetchall():
+            yield f"order {order_id}: its total is {total}, its lines add up to {lines}"
+
+
+def wrong_sales() -> Iterator[str]:
+    """Yield the products whose product_sales are not what the lines add up to."""
+    for product_id, quantity, revenue in differences():
+        yield f"product {product_id}: product_sales lacks {quantity} units and {revenue} of revenue"
+
+
+def wrong_stock() -> Iterator[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(STOCK)
+        for product_id, stock in cursor.fetchall():
+            yield f"product {product_id}: its stock is {stock}"
+
+
+def wrong_histories() -> Iterator[str]:
+    """Yield the orders whose history leaves the table of transitions, or does not end in their status."""
+    before, after = zip(*STEPS, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(HISTORIES, {"before": list(before), "after": list(after)})
+        for order_id, came_from, status, is_last, present in cursor.fetchall():
+            if status is None:
+                yield f"order {order_id}: it has no history"
+            elif (came_from, status) not in STEPS:
+                yield f"order {order_id}: its history goes from {came_from or 'nothing'} to {status}"
+            if status is not None and is_last and status != present:
+                yield f"order {order_id}: it is {present}, its history ends with {status}"

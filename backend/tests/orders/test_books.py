@@ -1,0 +1,162 @@
+"""`check_shop`: it finds each fault in the books, and none where there is none."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from shop.models import Customer, Delivery, Order, OrderHistory, OrderItem, OrderStatus, Product
+from shop.orders.books import faults
+from shop.orders.models import Actor
+from shop.orders.workflow import TRANSITIONS, move
+from tests.support.races import meanwhile, session
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def sql(*statements: str) -> None:
+    """Run these without triggers and foreign keys."""
+    with connection.cursor() as cursor:
+        for statement in (
+            "SET session_replication_role = replica",
+            *statements,
+            "SET session_replication_role = origin",
+        ):
+            cursor.execute(statement)
+
+
+@pytest.fixture
+def check_shop(capsys: pytest.CaptureFixture[str]) -> Callable[[], tuple[int, list[str]]]:
+    def run() -> tuple[int, list[str]]:
+        code = 0
+        try:
+            call_command("check_shop")
+        except SystemExit as end:
+            code = int(str(end.code))
+        return code, capsys.readouterr().out.splitlines()
+
+    return run
+
+
+Check = Callable[[], tuple[int, list[str]]]
+
+
+def placed(order: Order, *history: str) -> Order:
+    """Make it one that was placed here, with this history."""
+    Delivery.objects.create(order=order, first_name="D", last_name="B", strasse="S", plz="1", ort="B")
+    OrderHistory.objects.bulk_create(
+        OrderHistory(order=order, status=status, by="staff") for status in history
+    )
+    return order
+
+
+def test_the_sample_shop_balances(check_shop: Check) -> None:
+    call_command("load_sample_data", stdout=StringIO())
+    assert check_shop() == (0, ["The books balance."])
+
+
+def test_an_empty_shop_balances(check_shop: Check) -> None:
+    assert check_shop() == (0, ["The books balance."])
+
+
+def test_totals(check_shop: Check, order: Order, deborah: Customer) -> None:
+    Order.objects.create(customer=deborah)
+    empty = Order.objects.create(customer=deborah, total_amount=Decimal(5))
+    Order.objects.filter(pk=order.pk).update(total_amount=Decimal("471.97"))
+    assert check_shop() == (
+        1,
+        [
+            f"order {order.pk}: its total is 471.97, its lines add up to 471.98",
+            f"order {empty.pk}: its total is 5.00, its lines add up to 0.00",
+        ],
+    )
+
+
+def test_sales(check_shop: Check, order: Order, gloves: Product) -> None:
+    sql("UPDATE product_sales SET quantity = quantity - 1")
+    assert check_shop() == (1, [f"product {gloves.pk}: product_sales lacks 1 units and 0.00 of revenue"])
+    call_command("reconcile_product_sales", verbosity=0)
+    assert faults() == []
+
+
+def test_stock(check_shop: Check, gloves: Product) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE product DROP CONSTRAINT product_stock_not_negative")
+        cursor.execute("UPDATE product SET stock = -1")
+        assert check_shop() == (1, [f"product {gloves.pk}: its stock is -1"])
+        cursor.execute("UPDATE product SET stock = 0")
+        cursor.execute("ALTER TABLE product ADD CONSTRAINT product_stock_not_negative CHECK (stock >= 0)")
+
+
+@pytest.mark.parametrize(
+    ("status", "history", "expected"),
+    [
+        ("pending", ["pending"], []),
+        ("completed", ["pending", "processing", "shipped", "completed"], []),
+        ("cancelled", ["pending", "shipped", "cancelled"], []),
+        ("pending", [], ["it has no history"]),
+        ("shipped", ["shipped"], ["its history goes from nothing to shipped"]),
+        ("pending", ["pending", "pending"], ["its history goes from pending to pending"]),
+        ("shipped", ["pending"], ["it is shipped, its history ends with pending"]),
+        (
+            "pending",
+            ["pending", "completed", "cancelled"],
+            [
+                "its history goes from completed to cancelled",
+                "it is pending, its history ends with cancelled",
+            ],
+        ),
+    ],
+)
+def test_histories(
+    check_shop: Check, deborah: Customer, status: str, history: list[str], expected: list[str]
+) -> None:
+    order = placed(Order.objects.create(customer=deborah, status=status), *history)
+    placed(Order.objects.create(customer=deborah), "pending")
+    lines = [f"order {order.pk}: {fault}" for fault in expected]
+    assert check_shop() == ((1, lines) if lines else (0, ["The books balance."]))
+
+
+def test_every_way_that_the_table_allows_is_right(deborah: Customer) -> None:
+    for before, targets in TRANSITIONS.items():
+        for after in targets:
+            way = dict.fromkeys([OrderStatus.PENDING, before, after])
+            placed(Order.objects.create(customer=deborah, status=after), *way)
+    assert faults() == []
+
+
+def test_an_order_that_was_not_placed_here_begins_with_its_first_change(order: Order) -> None:
+    Order.objects.update(status="shipped")
+    OrderHistory.objects.create(order=order, status="processing", by="staff")
+    assert faults() == []
+
+
+def test_all_is_of_one_moment(deborah: Customer) -> None:
+    """What one transaction mends and breaks while the check goes on is as it was when the check began."""
+    order = placed(Order.objects.create(customer=deborah, total_amount=5), "pending")
+    write = 'UPDATE "order" SET total_amount = 0; DELETE FROM order_history'
+    began = meanwhile("LOCK TABLE delivery", faults, write)
+    assert began == [f"order {order.pk}: its total is 5.00, its lines add up to 0.00"]
+    assert faults() == [f"order {order.pk}: it has no history"]
+
+
+def test_it_only_reads(order: Order) -> None:
+    """Nobody has to wait for it, and a standby can be asked."""
+    with session() as other:
+        other.execute('UPDATE "order" SET total_amount = 0; SELECT FROM product FOR UPDATE')
+        assert faults() == []
+    move(orders=[order.pk], to=OrderStatus.SHIPPED, by=Actor.STAFF)
+
+
+def test_its_cost_does_not_grow_with_the_faults(deborah: Customer, gloves: Product) -> None:
+    orders = Order.objects.bulk_create(Order(customer=deborah, total_amount=1) for _ in range(500))
+    OrderItem.objects.bulk_create(
+        OrderItem(order=order, product=gloves, quantity=1, price_per_unit=2) for order in orders
+    )
+    with CaptureQueriesContext(connection) as queries:
+        assert len(faults()) == 500
+    assert len(queries) == 7  # four checks, how they are to see the shop, BEGIN and COMMIT
