@@ -22,6 +22,8 @@ from shop.orders.endpoints import (
     checkout,
     customer_order,
     customer_orders,
+    erase_account,
+    export_account,
     order_details,
     set_status,
 )
@@ -40,7 +42,8 @@ urlpatterns: list[URLPattern] = [
     route("password-reset/", "password-reset", POST=request_reset),
     route("password-reset/confirm/", "password-reset-confirm", POST=reset_password),
     route("customer/", "register", POST=register),
-    route("customer/<int:customer_id>/", "customer", GET=account, PATCH=change_account),
+    route("customer/<int:customer_id>/", "customer", GET=account, PATCH=change_account, DELETE=erase_account),
+    route("customer/<int:customer_id>/export/", "customer-export", GET=export_account),
     route("customer/<int:customer_id>/password/", "customer-password", POST=change_password),
     route("customer/<int:customer_id>/cart/", "customer-cart", GET=customer_cart, DELETE=empty_cart),
     route("customer/<int:customer_id>/cart/items/", "cart-items", GET=cart_items, POST=add_item),

@@ -11,11 +11,13 @@ from shop.api.audience import Audience
 from shop.api.errors import ApiError
 from shop.api.reading import detail_endpoint, list_endpoint
 from shop.api.writing import Write, write_endpoint
+from shop.customers.forms import ErasureForm
 from shop.customers.models import Customer
 from shop.database.statements import Parameter
 from shop.orders import workflow
 from shop.orders.checkout import KeyReusedError, place_order
 from shop.orders.document import ORDER_ROW, order_document, order_documents
+from shop.orders.erasure import EXPORT_ROW, erase, export
 from shop.orders.forms import CheckoutForm, StatusForm
 from shop.orders.models import Actor, Order, OrderItem, OrderStatus
 
@@ -120,3 +122,16 @@ def set_status(write: Write, *, order_id: int) -> HttpResponse:
     sent = {name: write.data[name] for name in ("carrier", "tracking_number") if name in write.body}
     workflow.set_status(order_id=order_id, to=OrderStatus(write.data["status"]), **sent)
     return answer(order_document(order_id))
+
+
+@detail_endpoint(Audience("shop.view_customer", owner=True), EXPORT_ROW)
+def export_account(customer_id: Any) -> QuerySet[Customer]:
+    """All that the shop holds about a customer."""
+    return export(customer_id)
+
+
+@write_endpoint(OWNER, ErasureForm, missing="Customer")
+def erase_account(write: Write, *, customer_id: int) -> HttpResponse:
+    """Erase the account; orders stay in the books, without a name."""
+    erase(customer_id=customer_id, **write.data)
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)

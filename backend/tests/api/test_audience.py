@@ -41,6 +41,8 @@ ROWS = {
     "POST customer/": (PUBLIC_WRITE, ""),
     "GET customer/<customer_id>/": (OWN_READ, "view_customer"),
     "PATCH customer/<customer_id>/": (OWN_WRITE, ""),
+    "DELETE customer/<customer_id>/": (OWN_WRITE, ""),
+    "GET customer/<customer_id>/export/": (OWN_READ, "view_customer"),
     "POST customer/<customer_id>/password/": (OWN_WRITE, ""),
     "GET customer/<customer_id>/cart/": (OWN_READ, "view_cart"),
     "DELETE customer/<customer_id>/cart/": (OWN_WRITE, ""),

@@ -1,0 +1,67 @@
+"""A customer's right to be forgotten, which the books survive, and to have a copy of all that is known."""
+
+from typing import Any
+
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.db.models import QuerySet
+
+from shop.carts.models import CART_LINE_ROW, Cart, CartItem
+from shop.customers.accounts import confirmed
+from shop.customers.models import ACCOUNT_ROW, Customer, RefreshToken
+from shop.database.refusal import Refusal, WrongPasswordError
+from shop.database.statements import JsonArray, JsonObject
+from shop.orders.document import ORDER_ROW, with_documents
+from shop.orders.models import IdempotencyKey, Order, OrderStatus
+
+CART_ROW = {"customer_id": "customer_id", "items": "item_rows", "total": "total"}
+CART_ITEM_ROW = {name: CART_LINE_ROW[name] for name in ("product_name", "price", "quantity", "subtotal")}
+EXPORT_ROW = {"customer": "customer_row", "cart": "cart_row", "orders": "order_rows"}
+
+OPEN = (OrderStatus.PENDING, OrderStatus.PROCESSING, OrderStatus.SHIPPED)
+
+
+class OpenOrdersError(Refusal):
+    """An order of the customer is on its way."""
+
+    code = "open_orders"
+
+
+def export(customer_id: Any) -> QuerySet[Customer]:
+    """Return the customer with all that the shop holds about them: account, cart or null, orders."""
+    carts = Cart.objects.filter(customer_id=customer_id).with_total()
+    return Customer.objects.filter(pk=customer_id).annotate(
+        customer_row=JsonObject(Customer.objects.filter(pk=customer_id), ACCOUNT_ROW),
+        cart_row=JsonObject(
+            carts.annotate(item_rows=JsonArray(CartItem.objects.of_customer(customer_id), CART_ITEM_ROW)),
+            CART_ROW,
+        ),
+        order_rows=JsonArray(with_documents(Order.objects.of_customer(customer_id)), ORDER_ROW),
+    )
+
+
+def erase(*, customer_id: int, current_password: str) -> None:
+    """Forget a customer: the row goes, or with orders all in it that tells of a person.
+
+    Raises WrongPasswordError and OpenOrdersError.
+    """
+    known = confirmed(customer_id, current_password).password
+    with transaction.atomic():
+        # Whoever writes a cart or places an order waits for this row.
+        customer = Customer.objects.select_for_update().filter(pk=customer_id, password=known).first()
+        if not customer:
+            raise WrongPasswordError
+        orders: QuerySet[Order] = Order.objects.filter(customer=customer)
+        if orders.filter(status__in=OPEN).exists():
+            raise OpenOrdersError("An order is still on its way")
+        if not orders.exists():
+            customer.delete()
+            return
+        Cart.objects.filter(customer=customer).delete()
+        RefreshToken.objects.filter(customer=customer).delete()
+        IdempotencyKey.objects.filter(customer=customer).delete()
+        customer.first_name, customer.last_name = "Deleted", "customer"
+        customer.email = f"deleted-{customer.pk}@invalid"
+        customer.strasse = customer.plz = customer.ort = ""
+        customer.password = make_password(None)  # none that anybody could know
+        customer.save()
