@@ -12,6 +12,9 @@ tidy() { stop || true; }
 wait_for 120 curl -sf $url/shop/api/products/
 uv run python -m tests.support.api_examples $url
 uv run manage.py shell -c 'assert Order.objects.count() == 300'
+sh ../docs/sell.sh
+uv run manage.py shell -c 'assert Order.objects.filter(status="shipped", delivery__carrier="DHL").count() == 1'
+uv run manage.py check_shop
 DJANGO_SUPERUSER_PASSWORD=secret uv run manage.py createsuperuser --noinput --username staff --email staff@example.com
 uv run manage.py showmigrations
 curl -sf $url/admin/login/ | grep -q Webshop

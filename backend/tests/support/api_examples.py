@@ -18,9 +18,19 @@ EXAMPLE = re.compile(rf"```sh\n{CURL}\n```\n+```json\n(.+?)```", re.S)
 GAP = re.compile(r"… (\d+) more")
 
 
+def reading_part() -> str:
+    """Return what docs/API.md says of reads without a token, each example of which stands by itself."""
+    return API_MD.read_text(encoding="utf-8").partition("## Writing\n")[0]
+
+
+def writing_part() -> str:
+    """Return what docs/API.md says of writes, whose blocks are one script."""
+    return API_MD.read_text(encoding="utf-8").partition("## Writing\n")[2]
+
+
 def examples() -> list[tuple[str, str]]:
-    """Return the path and the printed answer of each curl in docs/API.md."""
-    return EXAMPLE.findall(API_MD.read_text(encoding="utf-8"))
+    """Return the path and the printed answer of each curl in the reading part of docs/API.md."""
+    return EXAMPLE.findall(reading_part())
 
 
 def fold(answer: Any, printed: str) -> Any:

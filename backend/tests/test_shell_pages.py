@@ -1,0 +1,79 @@
+"""The blocks of docs/SELLING.md, and those of docs/API.md about writing, are a script each, whose answers are printed."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import User
+from django.core.management import call_command
+
+from shop.orders.books import faults
+from tests import ROOT
+from tests.support.api_examples import writing_part
+from tests.support.serving import serving
+
+SCRIPT = ROOT / "docs" / "sell.sh"
+PAGES = {
+    "SELLING.md": (ROOT / "docs" / "SELLING.md").read_text(),
+    "API.md": writing_part(),
+}
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.+?)^```", PAGES[page], re.M | re.S)
+
+
+def values(text: str) -> Iterator[Any]:
+    """The JSON values that stand one after the other in a text."""
+    decoder, position = json.JSONDecoder(), 0
+    while rest := text[position:].lstrip():
+        value, length = decoder.raw_decode(rest)
+        position = len(text) - len(rest) + length
+        yield value
+
+
+def assert_shown(printed: Any, answered: Any) -> None:
+    """It is what is printed, where … stands for any text."""
+    if isinstance(printed, str) and "…" in printed:
+        assert re.fullmatch(re.escape(printed).replace("…", ".*"), answered)
+    elif isinstance(printed, dict):
+        assert list(printed) == list(answered)
+        for name in printed:
+            assert_shown(printed[name], answered[name])
+    elif isinstance(printed, list):
+        assert len(printed) == len(answered)
+        for one, other in zip(printed, answered, strict=True):
+            assert_shown(one, other)
+    else:
+        assert printed == answered
+
+
+def test_the_page_shows_the_script() -> None:
+    assert SCRIPT.read_text().partition("\n\n")[2] == "\n".join(blocks("SELLING.md", "sh"))
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("page", PAGES)
+def test_the_script_answers_what_the_page_shows(page: str, tmp_path: Path) -> None:
+    call_command("load_sample_data")
+    # As production hashes it: the server does not know the hash of the tests.
+    password = make_password("admin123", hasher="pbkdf2_sha256")
+    User.objects.create(username="admin", password=password, is_staff=True, is_superuser=True)
+    with serving(tmp_path, "--workers=1") as shop:
+        run = subprocess.run(
+            ["sh", "-euc", "\n".join(blocks(page, "sh"))],
+            env={"PATH": os.environ["PATH"], "SHOP": f"http://127.0.0.1:{shop.port}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert run.stderr == ""
+    assert_shown([value for block in blocks(page, "json") for value in values(block)], list(values(run.stdout)))
+    assert faults() == []
