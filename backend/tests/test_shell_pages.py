@@ -1,4 +1,4 @@
-"""The blocks of docs/SELLING.md, and those of docs/API.md about writing, are a script each, whose answers are printed."""
+"""The blocks of docs/SELLING.md, and of the writing part of docs/API.md, run as a script each."""
 
 import json
 import os
@@ -75,5 +75,7 @@ def test_the_script_answers_what_the_page_shows(page: str, tmp_path: Path) -> No
             check=True,
         )
     assert run.stderr == ""
-    assert_shown([value for block in blocks(page, "json") for value in values(block)], list(values(run.stdout)))
+    assert_shown(
+        [value for block in blocks(page, "json") for value in values(block)], list(values(run.stdout))
+    )
     assert faults() == []

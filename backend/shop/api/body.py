@@ -24,7 +24,7 @@ UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def parse_body(request: HttpRequest, *, is_wanted: bool) -> dict[str, Any]:
-    """Return the object in the body, an empty one without a body. Where none is wanted it needs no type.
+    """Return the object in the body. Where none is wanted, there may be none, and it needs no type.
 
     Raises ApiError: 415 for another type than JSON, 411 for a body of unknown length, 413 for one that is too
     long, 400 for one that is no JSON object, has a member twice, or holds what cannot be stored.
@@ -33,7 +33,7 @@ def parse_body(request: HttpRequest, *, is_wanted: bool) -> dict[str, Any]:
         raise ApiError(HTTPStatus.LENGTH_REQUIRED, "Send the body with a Content-Length")
     try:
         content = request.read(MAX_BYTES + 1)
-        if not content and not (is_wanted and request.content_type):
+        if not (content or is_wanted):
             return {}
         if request.content_type != "application/json" and (is_wanted or request.content_type):
             raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json")

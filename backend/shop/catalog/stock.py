@@ -8,8 +8,8 @@ from django.db import connection
 # In the order of their keys, so that nobody waits in a circle.
 LOCK = "SELECT FROM product WHERE product_id = ANY(%s) ORDER BY product_id FOR NO KEY UPDATE"
 
-# A statement of its own, as it sees what was committed while the locks were waited for. One that locks and updates
-# would meet the older rows of its snapshot, follow them to those it holds, and queue behind others for these.
+# A statement of its own, as it sees what was committed while the locks were waited for. One that locks and
+# updates would meet the older rows of its snapshot, follow them to those it holds, and queue behind others.
 TAKE = """
 UPDATE product SET stock = stock - wanted.quantity
 FROM unnest(%s::integer[], %s::integer[]) AS wanted (product_id, quantity)

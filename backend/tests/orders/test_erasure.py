@@ -164,7 +164,7 @@ def test_an_order_on_its_way_stands_against_it(
     ("body", "status"),
     [
         ({}, 400),
-        (None, 400),
+        (None, 415),
         ({"current_password": 1}, 400),
         ({"current_password": None}, 400),
         ({"current_password": ""}, 400),

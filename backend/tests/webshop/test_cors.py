@@ -75,7 +75,7 @@ def test_a_browser_that_asks_first_is_answered(shop: Shop) -> None:
 
 def test_an_answer_to_a_write_may_be_read(shop: Shop) -> None:
     answer = shop.get("/shop/api/token/", "POST", Origin=ORIGIN)
-    assert answer.status == 400
+    assert answer.status == 415
     assert cors(answer.headers)["access-control-allow-origin"] == ORIGIN
     assert "access-control-allow-credentials" not in cors(answer.headers)
 
