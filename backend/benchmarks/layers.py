@@ -132,7 +132,7 @@ def measure(descriptor: int) -> None:
 
         return ask
 
-    from shop.api.routing import answer
+    from shop.api.routing import dispatch
     from shop.orders.endpoints import order_details
 
     request = Request({**asked, "wsgi.input": io.BytesIO()})
@@ -140,7 +140,7 @@ def measure(descriptor: int) -> None:
     layers: dict[str, Callable[[], Any]] = {
         "the statement: Django's cursor, psycopg2": lambda: order_details.statement.fetch(1),
         "the endpoint: JSON, ETag, headers": lambda: order_details(request, order_id=1),
-        "routing": lambda: answer(request),
+        "routing": lambda: dispatch(request),
         "Django's handler, errors in JSON, security headers": through(shipped[api]),
         "id, metrics": through(shipped[api - 1], shipped[api]),
         "the line in the log": through(shipped[api - 1], shipped[api]),

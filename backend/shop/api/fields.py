@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 
-class TextField(forms.CharField):
+class JsonString(forms.CharField):
     """A JSON string; white space around it, as Unicode has it, does not count unless `strip` is off."""
 
     def to_python(self, value: Any) -> str | None:
@@ -17,7 +17,7 @@ class TextField(forms.CharField):
         return super().to_python(value)
 
 
-class IntegerField(forms.IntegerField):
+class JsonInteger(forms.IntegerField):
     """A JSON integer: no string, no fraction, no boolean."""
 
     def to_python(self, value: Any) -> int | None:
@@ -26,7 +26,7 @@ class IntegerField(forms.IntegerField):
         return value
 
 
-class MoneyField(forms.Field):
+class JsonMoney(forms.Field):
     """Money as a string of digits, a point and two digits, 20 characters at most."""
 
     def to_python(self, value: Any) -> Decimal | None:
@@ -37,7 +37,7 @@ class MoneyField(forms.Field):
         return Decimal(value)
 
 
-class ObjectField(forms.Field):
+class JsonForm(forms.Field):
     """A JSON object, whose members another form describes."""
 
     def __init__(self, form: type[forms.Form], **options: Any) -> None:
@@ -50,7 +50,7 @@ class ObjectField(forms.Field):
         return value
 
 
-class ChoiceField(TextField):
+class JsonChoice(JsonString):
     """One of these strings."""
 
     def __init__(self, choices: list[str], **options: Any) -> None:

@@ -92,7 +92,7 @@ def json_api(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callabl
             request.get_host()  # raises when it is foreign, as CommonMiddleware does for pages
             if request.content_type is None:
                 raise ApiError(HTTPStatus.BAD_REQUEST, "The Content-Type makes no sense")
-            response = security.process_request(request) or answer(request)
+            response = security.process_request(request) or dispatch(request)
         except ApiError as refusal:
             response = refusal.response()
         except (OperationalError, InterfaceError):
@@ -121,7 +121,7 @@ def browser_headers(security: SecurityMiddleware, scheme: str) -> dict[str, tupl
     return security.process_response(request, response).headers._store
 
 
-def answer(request: HttpRequest) -> HttpResponseBase:
+def dispatch(request: HttpRequest) -> HttpResponseBase:
     """Return what the endpoint of this path and method says, or the way to the path with a slash."""
     try:
         match = resolve(request.path_info)

@@ -17,7 +17,7 @@ from django.http.request import HttpHeaders
 from shop.api.audience import ANONYMOUS, Audience, Caller
 from shop.api.body import not_valid, parse_body
 from shop.api.errors import ApiError
-from shop.api.fields import ObjectField
+from shop.api.fields import JsonForm
 from shop.api.limits import WRITES, Limit, Usage, name_of
 from shop.database.refusal import MissingError, Refusal, WrongPasswordError
 
@@ -68,7 +68,7 @@ class WriteEndpoint:
     def __call__(self, request: HttpRequest, **ids: int) -> HttpResponse:
         usage = Usage()
         try:
-            response = self.answer(request, ids, usage)
+            response = self.respond(request, ids, usage)
         except ApiError as refusal:
             refusal.headers = {**usage.headers, **(refusal.headers or {})}
             raise
@@ -79,7 +79,7 @@ class WriteEndpoint:
         response["Cache-Control"] = "no-store"
         return response
 
-    def answer(self, request: HttpRequest, ids: Mapping[str, int], usage: Usage) -> HttpResponse:
+    def respond(self, request: HttpRequest, ids: Mapping[str, int], usage: Usage) -> HttpResponse:
         """Do it; raise ApiError for what stands against it, in the order that docs/API.md has."""
         everybody = self.audience.is_everybody
         caller = ANONYMOUS if everybody else self.audience.identify(request, ids)
@@ -90,7 +90,7 @@ class WriteEndpoint:
         usage.check()
         body = parse_body(request, is_wanted=self.form is not NoBody)
         write = Write(caller, clean(self.form, body), body, request.headers, request, usage)
-        return answer_of(self.act, write, ids)
+        return perform(self.act, write, ids)
 
     def hidden(self) -> ApiError:
         """Return the error for a caller who is known, but may not do this."""
@@ -99,7 +99,7 @@ class WriteEndpoint:
         return ApiError(HTTPStatus.FORBIDDEN, "You may not see this")
 
 
-def answer_of(act: Act, write: Write, ids: Mapping[str, int]) -> HttpResponse:
+def perform(act: Act, write: Write, ids: Mapping[str, int]) -> HttpResponse:
     """Do it; raise as an ApiError why a rule of the shop stands against it."""
     try:
         return act(write, **ids)
@@ -132,7 +132,7 @@ def examine(
     problems = {prefix + name: texts for name, texts in problems.items()}
     data = form.cleaned_data
     for name, field in form.fields.items():
-        if isinstance(field, ObjectField) and isinstance(body.get(name), dict):
+        if isinstance(field, JsonForm) and isinstance(body.get(name), dict):
             data[name], inner = examine(field.form, body[name], f"{prefix}{name}.")
             problems |= inner
     return data, problems

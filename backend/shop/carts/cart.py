@@ -59,12 +59,7 @@ def offer(product_id: Any, cart_id: Any) -> QuerySet[Product]:
 
 OFFER = Statement(offer, {name: name for name in ("name", "price", "stock", "in_cart", "lines")}, 2)
 
-
-def lines_of_customer(customer_id: Any) -> QuerySet[CartItem]:
-    return CartItem.objects.of_customer(customer_id)
-
-
-LINES = Statement(lines_of_customer, {"cart_item_id": "pk", **CART_LINE_ROW}, 1)
+LINES = Statement(CartItem.objects.in_cart_of, {"cart_item_id": "pk", **CART_LINE_ROW}, 1)
 
 
 def lines_of(customer_id: int) -> list[dict[str, Any]]:

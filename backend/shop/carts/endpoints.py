@@ -30,21 +30,20 @@ CART_ITEM_ROW = {
 )
 def customer_cart(customer_id: Parameter) -> QuerySet[Cart]:
     """A customer's cart at today's prices."""
-    items = JsonArray(CartItem.objects.of_customer(customer_id), CART_ITEM_ROW)
+    items = JsonArray(CartItem.objects.in_cart_of(customer_id), CART_ITEM_ROW)
     return Cart.objects.filter(customer_id=customer_id).with_total().annotate(item_rows=items)
 
 
 @list_endpoint(Audience("shop.view_cart", owner=True), CART_LINE_ROW, parent=(Customer, "cart__items"))
 def cart_items(customer_id: Any) -> QuerySet[CartItem]:
     """The lines of a customer's cart."""
-    return CartItem.objects.of_customer(customer_id)
+    return CartItem.objects.in_cart_of(customer_id)
 
 
 OWNER = Audience(owner=True)
 
 
-def answer(line: dict[str, Any], *, is_new: bool) -> HttpResponse:
-    """Answer with a line of the cart."""
+def line_response(line: dict[str, Any], *, is_new: bool) -> HttpResponse:
     return JsonResponse(line, status=HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
@@ -52,7 +51,7 @@ def answer(line: dict[str, Any], *, is_new: bool) -> HttpResponse:
 def add_item(write: Write, *, customer_id: int) -> HttpResponse:
     """Add so many of a product to the cart."""
     line, is_new = cart.put(customer_id=customer_id, more=True, **write.data)
-    return answer(line, is_new=is_new)
+    return line_response(line, is_new=is_new)
 
 
 def product_in(customer_id: int, product_id: int) -> QuerySet[Product]:
@@ -64,7 +63,7 @@ def product_in(customer_id: int, product_id: int) -> QuerySet[Product]:
 def set_item(write: Write, *, customer_id: int, product_id: int) -> HttpResponse:
     """Have so many of a product in the cart."""
     line, is_new = cart.put(customer_id=customer_id, product_id=product_id, **write.data)
-    return answer(line, is_new=is_new)
+    return line_response(line, is_new=is_new)
 
 
 @write_endpoint(OWNER, missing="Customer")

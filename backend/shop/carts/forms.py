@@ -2,13 +2,13 @@
 
 from django import forms
 
-from shop.api.fields import IntegerField
+from shop.api.fields import JsonInteger
 from shop.carts.cart import MAX_QUANTITY
 
 
 class QuantityForm(forms.Form):
-    quantity = IntegerField(min_value=1, max_value=MAX_QUANTITY)
+    quantity = JsonInteger(min_value=1, max_value=MAX_QUANTITY)
 
 
 class LineForm(QuantityForm):
-    product_id = IntegerField()
+    product_id = JsonInteger()

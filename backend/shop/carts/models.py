@@ -47,8 +47,6 @@ CART_LINE_ROW = {
 
 
 class CartQuerySet(models.QuerySet["Cart"]):
-    """Queries on carts."""
-
     def with_items(self) -> Self:
         """Keep the carts with an item in them."""
         return self.filter(models.Exists(CartItem.objects.filter(cart=models.OuterRef("pk"))))
@@ -99,8 +97,6 @@ class Cart(models.Model):
 
 
 class CartItemQuerySet(models.QuerySet["CartItem"]):
-    """Queries on cart lines."""
-
     def with_subtotal(self) -> Self:
         """Add subtotal: quantity times today's price."""
         return self.annotate(subtotal=F("quantity") * F("product__price"))
@@ -112,8 +108,8 @@ class CartItemQuerySet(models.QuerySet["CartItem"]):
             cursor.execute(REMOVE, seen)
             return int(cursor.rowcount)
 
-    def of_customer(self, customer_id: int | Parameter) -> Self:
-        """Keep the lines of one customer's cart, as they were put in, with subtotal."""
+    def in_cart_of(self, customer_id: int | Parameter) -> Self:
+        """Keep the lines of a customer's cart, as they were put in, with subtotal."""
         return self.filter(cart__customer_id=customer_id).with_subtotal().order_by("cart_item_id")
 
 

@@ -52,7 +52,7 @@ def account(customer_id: Any) -> QuerySet[Customer]:
     return Customer.objects.filter(pk=customer_id)
 
 
-def shown(customer_id: int, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> HttpResponse:
+def account_response(customer_id: int, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> HttpResponse:
     """Answer with the account as it is now; raise a 404 if it has just been erased."""
     for row in account.statement.fetch(customer_id):
         return HttpResponse(row, status=status, content_type="application/json", headers=headers)
@@ -63,7 +63,7 @@ def no_content() -> HttpResponse:
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
-def answer(found: Tokens | None, who: str) -> HttpResponse:
+def tokens_response(found: Tokens | None, who: str) -> HttpResponse:
     """Answer with a pair of tokens, or 401."""
     if not found:
         raise ApiError(HTTPStatus.UNAUTHORIZED, who, {"WWW-Authenticate": "Bearer"})
@@ -97,13 +97,13 @@ def sign_in(write: Write) -> HttpResponse:
     found = tokens.sign_in(**write.data)
     if found:
         attempt.succeeded()
-    return answer(found, WRONG[kind])
+    return tokens_response(found, WRONG[kind])
 
 
 @write_endpoint(EVERYBODY, RefreshForm)
 def refresh_token(write: Write) -> HttpResponse:
     """Spend a refresh token for the next pair."""
-    return answer(tokens.rotate(write.data["refresh"]), "The refresh token is not valid")
+    return tokens_response(tokens.rotate(write.data["refresh"]), "The refresh token is not valid")
 
 
 @write_endpoint(EVERYBODY, RefreshForm)
@@ -117,14 +117,14 @@ def revoke_token(write: Write) -> HttpResponse:
 def register(write: Write) -> HttpResponse:
     """Register as a customer."""
     customer = accounts.register(**write.data)
-    return shown(customer.pk, HTTPStatus.CREATED, Location=f"/shop/api/customer/{customer.pk}/")
+    return account_response(customer.pk, HTTPStatus.CREATED, Location=f"/shop/api/customer/{customer.pk}/")
 
 
 @write_endpoint(ITSELF, ProfileForm, missing="Customer")
 def change_account(write: Write, *, customer_id: int) -> HttpResponse:
     """Change names, address or e-mail address."""
     accounts.change(customer_id=customer_id, **write.data)
-    return shown(customer_id)
+    return account_response(customer_id)
 
 
 @write_endpoint(ITSELF, PasswordForm, missing="Customer")

@@ -6,10 +6,10 @@ from unicodedata import normalize
 from django import forms
 from django.core.validators import validate_email
 
-from shop.api.fields import TextField
+from shop.api.fields import JsonString
 
 
-class EmailField(TextField):
+class JsonEmail(JsonString):
     """An e-mail address, in lower case as customers have it."""
 
     default_validators = [validate_email]
@@ -22,7 +22,7 @@ class EmailField(TextField):
         return text.lower() if text else text
 
 
-class PasswordField(TextField):
+class JsonPassword(JsonString):
     """A password as it was typed."""
 
     def __init__(self, **options: Any) -> None:
@@ -30,30 +30,30 @@ class PasswordField(TextField):
 
 
 class AddressForm(forms.Form):
-    first_name = TextField(max_length=100)
-    last_name = TextField(max_length=100)
-    strasse = TextField(max_length=200)
-    plz = TextField(max_length=20)
-    ort = TextField(max_length=100)
+    first_name = JsonString(max_length=100)
+    last_name = JsonString(max_length=100)
+    strasse = JsonString(max_length=200)
+    plz = JsonString(max_length=20)
+    ort = JsonString(max_length=100)
 
 
 class RegistrationForm(AddressForm):
     """A new customer; the address may come later."""
 
-    email = EmailField()
-    password = PasswordField()
-    strasse = TextField(max_length=200, required=False)
-    plz = TextField(max_length=20, required=False)
-    ort = TextField(max_length=100, required=False)
+    email = JsonEmail()
+    password = JsonPassword()
+    strasse = JsonString(max_length=200, required=False)
+    plz = JsonString(max_length=20, required=False)
+    ort = JsonString(max_length=100, required=False)
 
 
 class ProfileForm(RegistrationForm):
     """Some columns of a customer; the password that an e-mail address needs beside it."""
 
-    first_name = TextField(max_length=100, required=False)
-    last_name = TextField(max_length=100, required=False)
-    email = EmailField(required=False)
-    current_password = TextField(strip=False, required=False)
+    first_name = JsonString(max_length=100, required=False)
+    last_name = JsonString(max_length=100, required=False)
+    email = JsonEmail(required=False)
+    current_password = JsonString(strip=False, required=False)
     password = None  # type: ignore[assignment]
 
     def clean(self) -> dict[str, Any]:
@@ -68,31 +68,31 @@ class ProfileForm(RegistrationForm):
 
 
 class PasswordForm(forms.Form):
-    current_password = TextField(strip=False)
-    new_password = PasswordField()
+    current_password = JsonString(strip=False)
+    new_password = JsonPassword()
 
 
 class ErasureForm(forms.Form):
-    current_password = TextField(strip=False)
+    current_password = JsonString(strip=False)
 
 
 class ResetRequestForm(forms.Form):
     """Any text for an address: the answer does not tell which are known."""
 
-    email = TextField()
+    email = JsonString()
 
 
 class ResetForm(forms.Form):
-    token = TextField()
-    new_password = PasswordField()
+    token = JsonString()
+    new_password = JsonPassword()
 
 
 class SignInForm(forms.Form):
     """A customer's e-mail address or a staff user's name, with the password: any text, which may be wrong."""
 
-    email = TextField(required=False)
-    username = TextField(required=False)
-    password = TextField(strip=False, required=False)
+    email = JsonString(required=False)
+    username = JsonString(required=False)
+    password = JsonString(strip=False, required=False)
 
     def clean(self) -> dict[str, Any]:
         """Return the kind of the account, its name and the password."""
@@ -112,4 +112,4 @@ class SignInForm(forms.Form):
 
 
 class RefreshForm(forms.Form):
-    refresh = TextField()
+    refresh = JsonString()

@@ -40,7 +40,7 @@ def any_order(order_id: int) -> QuerySet[Order]:
 )
 def customer_orders(customer_id: Parameter) -> QuerySet[Order]:
     """A customer's orders, the newest first."""
-    return Order.objects.of_customer(customer_id)
+    return Order.objects.placed_by(customer_id)
 
 
 @list_endpoint(
@@ -76,8 +76,7 @@ def customer_order(customer_id: Any, order_id: Any) -> QuerySet[Order]:
     return order_documents(order_id).filter(customer_id=customer_id)
 
 
-def answer(document: str, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> HttpResponse:
-    """Answer with an order."""
+def order_response(document: str, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> HttpResponse:
     return HttpResponse(document, status=status, content_type="application/json", headers=headers)
 
 
@@ -102,14 +101,14 @@ def checkout(write: Write, *, customer_id: int) -> HttpResponse:
     headers = {"Location": f"/shop/api/customer/{customer_id}/orders/{placed.order_id}/"}
     if placed.replayed:
         headers["Idempotent-Replayed"] = "true"
-    return answer(placed.document, HTTPStatus.CREATED, **headers)
+    return order_response(placed.document, HTTPStatus.CREATED, **headers)
 
 
 @write_endpoint(Audience(owner=True, target=own_order), missing="Order")
 def cancel_order(write: Write, *, customer_id: int, order_id: int) -> HttpResponse:
     """Cancel an order that was not sent yet."""
     workflow.cancel(order_id=order_id, by=Actor.CUSTOMER)
-    return answer(order_document(order_id))
+    return order_response(order_document(order_id))
 
 
 @write_endpoint(
@@ -121,7 +120,7 @@ def set_status(write: Write, *, order_id: int) -> HttpResponse:
     """Move an order on."""
     sent = {name: write.data[name] for name in ("carrier", "tracking_number") if name in write.body}
     workflow.set_status(order_id=order_id, to=OrderStatus(write.data["status"]), **sent)
-    return answer(order_document(order_id))
+    return order_response(order_document(order_id))
 
 
 @detail_endpoint(Audience("shop.view_customer", owner=True), EXPORT_ROW)

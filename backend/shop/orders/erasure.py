@@ -33,10 +33,10 @@ def export(customer_id: Any) -> QuerySet[Customer]:
     return Customer.objects.filter(pk=customer_id).annotate(
         customer_row=JsonObject(Customer.objects.filter(pk=customer_id), ACCOUNT_ROW),
         cart_row=JsonObject(
-            carts.annotate(item_rows=JsonArray(CartItem.objects.of_customer(customer_id), CART_ITEM_ROW)),
+            carts.annotate(item_rows=JsonArray(CartItem.objects.in_cart_of(customer_id), CART_ITEM_ROW)),
             CART_ROW,
         ),
-        order_rows=JsonArray(with_documents(Order.objects.of_customer(customer_id)), ORDER_ROW),
+        order_rows=JsonArray(with_documents(Order.objects.placed_by(customer_id)), ORDER_ROW),
     )
 
 

@@ -2,17 +2,17 @@
 
 from django import forms
 
-from shop.api.fields import ChoiceField, MoneyField, ObjectField, TextField
+from shop.api.fields import JsonChoice, JsonForm, JsonMoney, JsonString
 from shop.customers.forms import AddressForm
 from shop.orders.models import OrderStatus
 
 
 class CheckoutForm(forms.Form):
-    expected_total = MoneyField()
-    address = ObjectField(AddressForm, required=False)
+    expected_total = JsonMoney()
+    address = JsonForm(AddressForm, required=False)
 
 
 class StatusForm(forms.Form):
-    status = ChoiceField(OrderStatus.values)
-    carrier = TextField(max_length=50, required=False)
-    tracking_number = TextField(max_length=100, required=False)
+    status = JsonChoice(OrderStatus.values)
+    carrier = JsonString(max_length=50, required=False)
+    tracking_number = JsonString(max_length=100, required=False)

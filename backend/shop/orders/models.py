@@ -25,10 +25,8 @@ class OrderStatus(models.TextChoices):
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
-    """Queries on orders."""
-
-    def of_customer(self, customer_id: int | Parameter) -> Self:
-        """Keep one customer's orders, the newest first."""
+    def placed_by(self, customer_id: int | Parameter) -> Self:
+        """Keep the orders of a customer, the newest first."""
         return self.filter(customer_id=customer_id).order_by("-order_date", "-order_id")
 
     def by_status(self) -> models.QuerySet["Order", tuple[str, int, Decimal]]:
@@ -101,8 +99,6 @@ class Order(models.Model):
 
 
 class OrderItemQuerySet(models.QuerySet["OrderItem"]):
-    """Queries on order lines."""
-
     def with_subtotal(self) -> Self:
         """Add subtotal: quantity times price_per_unit."""
         return self.annotate(subtotal=F("quantity") * F("price_per_unit"))

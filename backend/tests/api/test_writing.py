@@ -14,7 +14,7 @@ from django.urls import include, path
 from pytest_django import Settings
 
 from shop.api.audience import EVERYBODY, Audience
-from shop.api.fields import ChoiceField, IntegerField, MoneyField, ObjectField, TextField
+from shop.api.fields import JsonChoice, JsonForm, JsonInteger, JsonMoney, JsonString
 from shop.api.reading import list_endpoint
 from shop.api.routing import route
 from shop.api.writing import Write, write_endpoint
@@ -26,15 +26,15 @@ RUNS: list[str] = []
 
 
 class SizeForm(forms.Form):
-    width = IntegerField()
-    unit = ChoiceField(["mm", "cm"])
+    width = JsonInteger()
+    unit = JsonChoice(["mm", "cm"])
 
 
 class ProductForm(forms.Form):
-    name = TextField(max_length=20)
-    price = MoneyField()
-    stock = IntegerField(min_value=0, required=False)
-    size = ObjectField(SizeForm, required=False)
+    name = JsonString(max_length=20)
+    price = JsonMoney()
+    stock = JsonInteger(min_value=0, required=False)
+    size = JsonForm(SizeForm, required=False)
 
 
 @write_endpoint(EVERYBODY, ProductForm)
