@@ -5,7 +5,7 @@ A read may go to the standby, and again to the primary when that fails.
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from hashlib import sha256
 from http import HTTPStatus
 from inspect import signature
@@ -20,7 +20,7 @@ from shop.api.audience import ANONYMOUS, Audience
 from shop.api.errors import ApiError
 from shop.api.microcache import remembered
 from shop.api.paging import PAGING, links, parse_query
-from shop.database.standby import read_from_standby
+from shop.database.standby import standby
 from shop.database.statements import CHUNK, Statement
 
 PUBLIC_SECONDS = 5
@@ -57,28 +57,26 @@ class ReadEndpoint:
         if not is_open:
             self.audience.admit(caller, ids, self.hidden())
         parameters = parse_query(request.GET, self.parameters) if request.META["QUERY_STRING"] else {}
-        values = [ids[name] for name in self.ids]
-
-        def answer() -> HttpResponseBase:
-            return self.answer(request, parameters, values)
-
+        ask = partial(self.respond, request, parameters, [ids[name] for name in self.ids])
         # Who has a token may just have written.
-        response = answer() if caller.has_token else read_from_standby(answer)
+        response = standby.read(ask) if standby and not caller.has_token else ask()
         if not is_open:
             patch_vary_headers(response, ["Authorization", "Cookie"])
         return response
 
-    def answer(self, request: HttpRequest, parameters: Mapping[str, int], ids: list[int]) -> HttpResponseBase:
+    def respond(
+        self, request: HttpRequest, parameters: Mapping[str, int], ids: list[int]
+    ) -> HttpResponseBase:
         """Answer with the rows of these ids; raise ApiError when there is nothing of the kind."""
         raise NotImplementedError
 
-    def of_what(self) -> type[Model]:
+    def resource(self) -> type[Model]:
         """Return the model whose id is in the path."""
         raise NotImplementedError
 
     def missing(self) -> ApiError:
         """Return the error for an id that nobody has."""
-        name = str(self.of_what()._meta.verbose_name).capitalize()
+        name = str(self.resource()._meta.verbose_name).capitalize()
         return ApiError(HTTPStatus.NOT_FOUND, f"{name} not found")
 
     def hidden(self) -> ApiError:
@@ -130,12 +128,12 @@ def json_answer(request: HttpRequest, text: str, headers: Mapping[str, str]) -> 
 class DetailEndpoint(ReadEndpoint):
     """Shows one row."""
 
-    def answer(self, request: HttpRequest, _: Mapping[str, int], ids: list[int]) -> HttpResponseBase:
+    def respond(self, request: HttpRequest, _: Mapping[str, int], ids: list[int]) -> HttpResponseBase:
         for row in self.statement.fetch(*ids):
             return self.send(request, row, {})
         raise self.missing()
 
-    def of_what(self) -> type[Model]:
+    def resource(self) -> type[Model]:
         model: type[Model] = self.statement.queryset.model
         return model
 
@@ -160,12 +158,14 @@ class ListEndpoint(ReadEndpoint):
         super().__init__(build, audience, row)
         self.parent, self.cached = parent, cached
 
-    def of_what(self) -> type[Model]:
+    def resource(self) -> type[Model]:
         if not self.parent:
             raise LookupError(f"{self.build.__name__} has no parent")
         return self.parent[0]
 
-    def answer(self, request: HttpRequest, parameters: Mapping[str, int], ids: list[int]) -> HttpResponseBase:
+    def respond(
+        self, request: HttpRequest, parameters: Mapping[str, int], ids: list[int]
+    ) -> HttpResponseBase:
         if parameters:
             return self.page(request, parameters, *ids)
         age = None
@@ -183,13 +183,11 @@ class ListEndpoint(ReadEndpoint):
 
     def rows(self, *ids: int) -> str | Generator[str]:
         """Return the array of all rows; its parts if they are many."""
-        chunks = self.statement.chunks(*ids)
-        first = next(chunks)
+        first = self.statement.fetch(*ids)
         if len(first) == CHUNK:
-            parts = joined(first, chunks)
+            parts = joined(self.statement.chunks(*ids))
             next(parts)
             return parts
-        chunks.close()
         if self.parent and not first:
             self.total(*ids)
         return f"[{','.join(first)}]"
@@ -217,9 +215,10 @@ class ListEndpoint(ReadEndpoint):
         raise self.missing()
 
 
-def joined(first: list[str], chunks: Generator[list[str]]) -> Generator[str]:
+def joined(chunks: Generator[list[str]]) -> Generator[str]:
     """Yield a JSON array in parts, the first of them empty; if it breaks off, what was sent is no JSON."""
     with closing(chunks):
+        first = next(chunks)
         yield ""  # once started, close() closes the chunks as well
         yield "[" + ",".join(first)
         for rows in chunks:

@@ -41,7 +41,6 @@ class Router:
     """Django's question which database to use: `source` for reads, the primary for all else."""
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:  # noqa: ARG002
-        """Return the alias to read from."""
         return source.get()
 
     def allow_relation(self, *_: Model, **hints: Any) -> bool:  # noqa: ARG002
@@ -103,8 +102,8 @@ class Standby:
         self.watcher: threading.Thread | None = None
         self.connections: WeakSet[psycopg2.extensions.connection] = WeakSet()
 
-    def read[Answer](self, answer: Callable[[], Answer]) -> Answer:
-        """Return what `answer` makes of the standby's rows, or of the primary's when the standby is not fit.
+    def read[Found](self, ask: Callable[[], Found]) -> Found:
+        """Return what `ask` finds on the standby, or on the primary when the standby is not fit.
 
         What fails on the standby goes to the primary, unless a lock or statement time-out ended it there:
         the caller has waited long enough.
@@ -112,14 +111,14 @@ class Standby:
         if self.fit() and self.connected():
             token = source.set(ALIAS)
             try:
-                return answer()
+                return ask()
             except (DatabaseError, InterfaceError) as error:
                 if isinstance(error.__cause__, LockNotAvailable | QueryCanceled):
                     raise
                 self.fail(one_line(error))
             finally:
                 source.reset(token)
-        return answer()
+        return ask()
 
     def fit(self) -> bool:
         """Tell whether the standby shows all that was committed `max_lag` seconds ago."""
@@ -184,7 +183,6 @@ class Standby:
         self.used = used
 
     def watch(self) -> None:
-        """Check the standby again and again."""
         while True:
             self.check()
             # A limit of one second could not be kept by checking once a second.
@@ -213,11 +211,6 @@ class Standby:
 
 
 standby = Standby(settings.DATABASE_REPLICA_MAX_LAG) if ALIAS in settings.DATABASES else None
-
-
-def read_from_standby[Answer](answer: Callable[[], Answer]) -> Answer:
-    """Return what `answer` makes of rows: of a fit standby's if there is one, or of the primary's."""
-    return standby.read(answer) if standby else answer()
 
 
 IDENTITY = "SELECT system_identifier FROM pg_control_system()"
