@@ -205,12 +205,10 @@ class Connection(gthread.TConn):  # type: ignore[misc]
     """gunicorn's view of a connection, without its own ways to wait for a client."""
 
     def __init__(self, cfg: Config, sock: socket.socket, *addresses: Any) -> None:
-        """Take over the socket."""
         client = ClientSocket(sock.family, sock.type, sock.proto, sock.detach())
         super().__init__(cfg, client, *addresses)
 
     def init(self) -> None:
-        """Begin a request."""
         self.sock.patience = self.cfg.graceful_timeout
         super().init()
 

@@ -66,7 +66,6 @@ def env_flag(name: str) -> bool:
 
 
 def env_port(name: str, default: str) -> str:
-    """Return a TCP port."""
     value = environment.get(name) or default
     if not (value.isascii() and value.isdecimal() and 0 < int(value) < 65536):
         message = f"{name} must be a port from 1 to 65535, not {value!r}"
@@ -94,7 +93,6 @@ def env_cache_url(name: str) -> str:
 
 
 def env_list(name: str) -> list[str]:
-    """Return a comma-separated list."""
     return [item.strip() for item in environment.get(name, "").split(",") if item.strip()]
 
 

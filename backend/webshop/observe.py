@@ -45,7 +45,6 @@ class Observation:
     __slots__ = ("queries", "request", "request_id", "start")
 
     def __init__(self, request: HttpRequest, request_id: str) -> None:
-        """Begin now."""
         self.request, self.request_id = request, request_id
         self.queries = 0
         self.start = time.perf_counter()
@@ -90,17 +89,14 @@ class ObservedStream:
     """A streamed answer, which ends when the server closes it: sent to its end, or not."""
 
     def __init__(self, parts: Iterable[bytes], observation: Observation, status: int) -> None:
-        """Take the parts of the answer."""
         self.parts, self.observation, self.status = parts, observation, status
         self.whole = False
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the parts."""
         yield from self.parts
         self.whole = True
 
     def close(self) -> None:
-        """End the observation."""
         self.observation.end(self.status, whole=self.whole)
 
 

@@ -83,13 +83,11 @@ class Usage:
     """What a request used of its limits."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self.policies: list[str] = []
         self.rests: list[str] = []
         self.retry_after = 0
 
     def count(self, limit: Limit, who: str) -> None:
-        """Count the request."""
         if settings.SHOP_RATE_LIMITS == "off":
             return
         left, seconds = limit.count(who)

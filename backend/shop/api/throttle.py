@@ -74,7 +74,6 @@ class SignIn:
     """
 
     def __init__(self, account: str, address: str, known_browser: str = "") -> None:
-        """Count nothing yet."""
         self.account, self.address = account, address
         if known_browser:
             self.limits = {f"sign-in:browser:{known_browser}": PER_ACCOUNT}

@@ -13,8 +13,6 @@ LOW_STOCK = 10
 
 
 class CategoryQuerySet(models.QuerySet["Category"]):
-    """Queries on categories."""
-
     def with_stock_summary(self) -> Self:
         """Add product_count, total_stock and avg_price (two decimals), the largest category first."""
         return self.annotate(
@@ -25,8 +23,6 @@ class CategoryQuerySet(models.QuerySet["Category"]):
 
 
 class Category(models.Model):
-    """A category of products."""
-
     category_id = models.AutoField(primary_key=True)
     category_name = models.CharField(max_length=100)
 
@@ -67,8 +63,6 @@ class CategoryStock(models.Model):
 
 
 class ProductQuerySet(models.QuerySet["Product"]):
-    """Queries on products."""
-
     def catalog(self) -> Self:
         """Put all products in the order of the catalog."""
         return self.order_by("product_id")
@@ -95,8 +89,6 @@ class ProductQuerySet(models.QuerySet["Product"]):
 
 
 class Product(models.Model):
-    """A product of the catalog."""
-
     product_id = models.AutoField(primary_key=True)
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True, default="", db_default="")

@@ -31,6 +31,5 @@ def take(quantities: Mapping[int, int]) -> dict[int, Decimal]:
 
 
 def give_back(quantities: Mapping[int, int]) -> None:
-    """Give back so many of each product."""
     if quantities:
         take({product_id: -quantity for product_id, quantity in quantities.items()})

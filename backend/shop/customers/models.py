@@ -30,8 +30,6 @@ def full_name(path: str = "") -> Concat:
 
 
 class CustomerQuerySet(models.QuerySet["Customer"]):
-    """Queries on customers."""
-
     def without_erased(self) -> Self:
         """Leave out those whose orders alone are still in the books."""
         return self.exclude(
@@ -88,7 +86,6 @@ class Customer(models.Model):
         self.password = make_password(raw_password)
 
     def check_password(self, raw_password: str) -> bool:
-        """Tell whether this is the customer's password."""
         return check_password(raw_password, self.password)
 
 

@@ -41,7 +41,6 @@ class Breaker:
     """A circuit breaker: whether Valkey is left alone, as all threads of this process see it."""
 
     def __init__(self) -> None:
-        """Begin with a Valkey that is there."""
         self.lock = Lock()
         self.open = False
         self.next_trial = 0.0
@@ -63,7 +62,6 @@ class Breaker:
             return True
 
     def close(self) -> None:
-        """Use Valkey again."""
         with self.lock:
             if self.open:
                 self.open = False
@@ -110,6 +108,5 @@ class SharedCache(RedisCache):
     """Django's Redis cache with that client; settings.CACHES names the process's own one `own`."""
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
-        """Take what Django makes of settings.CACHES."""
         super().__init__(server, params)
         self._cache = clients.setdefault(server, Client(server))

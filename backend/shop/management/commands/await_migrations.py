@@ -18,7 +18,6 @@ class Command(BaseCommand):
     help = "Waits until the database answers and all migrations are applied."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add --timeout."""
         parser.add_argument(
             "--timeout", type=int, default=PATIENCE_SECONDS, metavar="SECONDS", help="default: %(default)s"
         )

@@ -19,7 +19,6 @@ class Command(BaseCommand):
     help = "Loads the sample data: 22 categories, 120 products, 100 customers, 300 orders and 50 carts."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add --force and --scale."""
         parser.add_argument("--force", action="store_true", help="add the sample data beside other data")
         parser.add_argument(
             "--scale",
