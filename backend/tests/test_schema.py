@@ -157,11 +157,12 @@ def test_every_rule_of_the_tables_is_broken_above() -> None:
 
 
 FORM_MESSAGES = [
-    (Product(name="Lamp", price=-1), "The price must not be negative."),
+    (Product(name="Lamp", price=-1), "The price must be between 0.00 and 99999999.99."),
     (Product(name="Lamp", price=1, stock=-1), "The stock must not be negative."),
-    (Order(total_amount=-1), "The total amount must not be negative."),
+    (Product(name="Lamp", price=10**8), "The price must be between 0.00 and 99999999.99."),
+    (Order(total_amount=-1), "The total amount must be between 0.00 and 99999999.99."),
     (OrderItem(quantity=0, price_per_unit=1), "The quantity must be at least 1."),
-    (OrderItem(quantity=1, price_per_unit=-1), "The price must not be negative."),
+    (OrderItem(quantity=1, price_per_unit=-1), "The price must be between 0.00 and 99999999.99."),
     (CartItem(quantity=0), "The quantity must be at least 1."),
     (Customer(email="DEBORAH.BRUEN@example.com"), "A customer with this e-mail address exists already."),
     (Category(category_name="Home"), "A category with this name exists already."),

@@ -104,7 +104,7 @@ class Product(models.Model):
             models.CheckConstraint(
                 condition=Q(price__range=AMOUNTS),
                 name="product_price_not_negative",
-                violation_error_message="The price must not be negative.",
+                violation_error_message="The price must be between 0.00 and 99999999.99.",
             ),
             models.CheckConstraint(
                 condition=Q(stock__gte=0),

@@ -1,11 +1,14 @@
 """What selling needs beside the seven tables; in SQL, as Django 5.2 knows neither ON DELETE nor UNLOGGED."""
 
+from decimal import Decimal
+
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+AMOUNTS = (Decimal(0), Decimal("99999999.99"))
 
 TABLES = """
 CREATE TABLE delivery (
@@ -280,5 +283,22 @@ class Migration(migrations.Migration):
                     },
                 ),
             ],
+        ),
+        # The rules stay; their messages name both ends, which migration 0006 gave them.
+        *(
+            migrations.AlterConstraint(
+                model,
+                name,
+                models.CheckConstraint(
+                    condition=models.Q((f"{column}__range", AMOUNTS)),
+                    name=name,
+                    violation_error_message=f"The {what} must be between 0.00 and 99999999.99.",
+                ),
+            )
+            for model, name, column, what in (
+                ("order", "order_total_amount_not_negative", "total_amount", "total amount"),
+                ("orderitem", "order_item_price_per_unit_not_negative", "price_per_unit", "price"),
+                ("product", "product_price_not_negative", "price", "price"),
+            )
         ),
     ]

@@ -85,7 +85,7 @@ class Order(models.Model):
             models.CheckConstraint(
                 condition=Q(total_amount__range=AMOUNTS),
                 name="order_total_amount_not_negative",
-                violation_error_message="The total amount must not be negative.",
+                violation_error_message="The total amount must be between 0.00 and 99999999.99.",
             ),
         )
 
@@ -135,7 +135,7 @@ class OrderItem(models.Model):
             models.CheckConstraint(
                 condition=Q(price_per_unit__range=AMOUNTS),
                 name="order_item_price_per_unit_not_negative",
-                violation_error_message="The price must not be negative.",
+                violation_error_message="The price must be between 0.00 and 99999999.99.",
             ),
         )
 

@@ -441,7 +441,7 @@ def test_second_category_of_a_name_is_refused(admin_client: Client, home: Catego
 @pytest.mark.parametrize(
     ("change", "errors"),
     [
-        ({"price": "-0.01"}, ["The price must not be negative."]),
+        ({"price": "-0.01"}, ["The price must be between 0.00 and 99999999.99."]),
         ({"stock": "-1"}, ["The stock must not be negative."]),
         ({"stock": "1" * 30}, ["Ensure this value is less than or equal to 2147483647."]),
         ({"price": "1" * 30}, ["Ensure that there are no more than 10 digits in total."]),
@@ -463,7 +463,7 @@ def test_bad_product_is_refused(
     [
         ({"items-0-quantity": "0"}, ["The quantity must be at least 1."]),
         ({"items-0-quantity": ""}, ["This field is required."]),
-        ({"items-0-price_per_unit": "-0.01"}, ["The price must not be negative."]),
+        ({"items-0-price_per_unit": "-0.01"}, ["The price must be between 0.00 and 99999999.99."]),
         (
             {"items-0-price_per_unit": "zzz"},
             ["Enter a number such as 1234.50, with no comma."],
