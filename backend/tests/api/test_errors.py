@@ -1,5 +1,8 @@
 """What all endpoints share: methods, JSON errors whatever DEBUG says, and hostile requests."""
 
+from random import Random
+from typing import Any
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -166,6 +169,62 @@ def test_a_foreign_host_is_a_bad_request(client: Client) -> None:
     response = client.get("/shop/api/products/", headers={"host": "evil.example"})
     assert response.status_code == 400
     assert response.json() == {"error": "Bad Request"}
+
+
+PIECES: dict[str, list[Any]] = {
+    "method": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"],
+    "path": [
+        *(path.removeprefix("/shop/api/") for path in PATHS),
+        *(
+            "",
+            "nope/",
+            "token/",
+            "token/",
+            "token/refresh/",
+            "password-reset/",
+            "customer/",
+            "customer/1/",
+            "customer/1/cart/items/",
+        ),
+        *("customer/1/cart/items/1/", "customer/1/orders/1/cancel/", "order/1/status/", "order/%ff/"),
+    ],
+    "query": ["", "", "limit=1", "q=%00", "limit=-1&total=1", "a" * 5000, "&" * 5100, "q=%ff%fe"],
+    "type": ["application/json", "application/json; charset=x", "text/plain", "", "é"],
+    "body": [b"", b"{}", b"[]", b'{"a": NaN}', b"\0\xff", b'{"email": "a", "email": 1}', b"[" * 9000],
+    "headers": [
+        {},
+        {},
+        {"authorization": "Bearer x"},
+        {"authorization": "Basic é"},
+        {"cookie": "sessionid=\0; csrftoken=x"},
+        {"host": "a b"},
+        {"if-none-match": '"', "if-match": "*"},
+        {"transfer-encoding": "chunked"},
+        {"x-forwarded-proto": "https", "x-forwarded-for": "no address"},
+    ],
+}
+
+
+def test_every_error_is_json_whatever_is_sent(client: Client, settings: Settings) -> None:
+    settings.SHOP_RATE_LIMITS = "off"
+    random = Random(1)
+    statuses = set()
+    for _ in range(600):
+        sent = {name: random.choice(choices) for name, choices in PIECES.items()}
+        answer = client.generic(
+            sent["method"],
+            f"/shop/api/{sent['path']}",
+            sent["body"],
+            sent["type"],
+            QUERY_STRING=sent["query"],
+            headers=sent["headers"],
+        )
+        statuses.add(answer.status_code)
+        assert answer.status_code < 500, sent
+        if answer.status_code >= 400:
+            assert answer.headers["Content-Type"] == "application/json", sent
+            assert sent["method"] == "HEAD" or next(iter(answer.json())) == "error", sent
+    assert statuses >= {200, 400, 401, 404, 405, 415}
 
 
 def test_an_unexpected_failure_shows_no_detail(client: Client) -> None:

@@ -162,7 +162,8 @@ def test_a_first_run_that_fails_leaves_the_statement_prepared(gloves: Product) -
     def locked(product_id: Any) -> Any:
         return Product.objects.filter(pk=product_id).select_for_update()
 
-    statement = Statement(locked, PRODUCT, 1)
+    with transaction.atomic():  # without one Django compiles no lock
+        statement = Statement(locked, PRODUCT, 1)
 
     @transaction.atomic
     def lock() -> int:
