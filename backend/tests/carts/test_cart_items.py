@@ -174,6 +174,14 @@ def test_an_unknown_product_is_told_of_before_a_bad_body(buyer: Caller, items: s
     assert not Cart.objects.exists()
 
 
+@pytest.mark.parametrize("product_id", UNHOLDABLE)
+def test_an_unknown_product_is_in_no_cart(buyer: Caller, items: str, cart: Cart, product_id: int) -> None:
+    assert told(buyer.delete(f"{items}{product_id}/")) == (204, None)
+    assert told(buyer.put(f"{items}{product_id}/", {"quantity": 1})) == PRODUCT_NOT_FOUND
+    assert told(buyer.post(items, {"product_id": product_id, "quantity": 1})) == PRODUCT_NOT_FOUND
+    assert cart.items.count() == 1
+
+
 def test_a_cart_has_100_lines(
     buyer: Caller, items: str, cart: Cart, computer: Product, gloves: Product, home: Category
 ) -> None:
