@@ -13,6 +13,7 @@ import psycopg2
 import pytest
 from django.core.cache import caches
 from django.db import connection, connections
+from django.test import TransactionTestCase
 from pytest_django import Settings
 
 from shop.database.cache import clients
@@ -20,6 +21,7 @@ from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Pr
 from tests import ROOT
 from tests.support.browser import browser, find, save  # noqa: F401 (fixtures)
 from tests.support.cluster import migrated_data  # noqa: F401 (a fixture)
+from tests.support.emptying import empty_tables
 from tests.support.serving import OTHER_DATABASE
 from tests.support.signals import give_children_default_signals
 from tests.support.valkey import Valkey
@@ -42,6 +44,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 @pytest.fixture(scope="session", autouse=True)
 def _signals() -> None:
     give_children_default_signals()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_flush() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_tables)
+        yield
 
 
 @pytest.fixture(scope="session")
