@@ -19,7 +19,7 @@ from pytest_django import Settings
 from shop.database.cache import clients
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
 from tests import ROOT
-from tests.support.browser import browser, find, save  # noqa: F401 (fixtures)
+from tests.support.browser import browser, chromium, find, save  # noqa: F401 (fixtures)
 from tests.support.cluster import migrated_data  # noqa: F401 (a fixture)
 from tests.support.emptying import empty_tables
 from tests.support.serving import OTHER_DATABASE

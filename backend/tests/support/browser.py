@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
@@ -22,17 +21,13 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-quic",
-    "--window-size=1280,1000",
 )
 WAIT_SECONDS = 20
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Chrome]:
-    """Start a Chromium with a fresh profile; without one on the machine, skip, but never in CI.
-
-    Whatever a test does in it, the Content-Security-Policy must not be in its way.
-    """
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """Start a Chromium for all tests; without one on the machine, skip, but never in CI."""
     chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not chromedriver:
         reason = "a browser is missing: apt-get install chromium chromium-driver"
@@ -41,13 +36,31 @@ def browser(tmp_path: Path) -> Iterator[Chrome]:
         pytest.skip(reason)
     options = ChromeOptions()
     options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path}"):
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = Chrome(options, ChromeService(chromedriver))
     yield driver
-    stopped = stopped_by_policy(driver)
     driver.quit()
+
+
+@pytest.fixture
+def browser(chromium: Chrome) -> Iterator[Chrome]:
+    """A browser that knows nobody, in a window of its own.
+
+    Whatever a test does in it, the Content-Security-Policy must not be in its way.
+    """
+    first = chromium.current_window_handle
+    chromium.switch_to.new_window("window")
+    chromium.set_window_size(1280, 1000)
+    yield chromium
+    stopped = stopped_by_policy(chromium)
+    chromium.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    chromium.execute_script("try { localStorage.clear() } catch { }")
+    for window in set(chromium.window_handles) - {first}:
+        chromium.switch_to.window(window)
+        chromium.close()
+    chromium.switch_to.window(first)
     assert stopped == []
 
 
