@@ -4,6 +4,7 @@ import datetime
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -39,6 +40,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Use all cores for the whole suite; for named files and -m docker, which has one stack, no worker."""
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     return len(os.sched_getaffinity(0)) if whole and config.option.markexpr != "docker" else 0
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was skipped, and why, in one line for each reason."""
+    skipped = Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
+    for reason, number in skipped.items():
+        terminalreporter.write_line(f"{number} × {reason}")
 
 
 @pytest.fixture(scope="session", autouse=True)
