@@ -23,6 +23,7 @@ import psycopg2
 from tests import BACKEND, ROOT
 
 DEPLOYMENT_MD = ROOT / "docs" / "DEPLOYMENT.md"
+QUICK = "tests/production/quick.yml"
 PATIENCE = 180
 """Seconds for anything to happen: machines may be slow, a failing test may take its time."""
 
@@ -59,6 +60,7 @@ def env_file() -> dict[str, str]:
         "DJANGO_HTTPS": "0",
         "TLS_CERTIFICATE": "production/no_certificate.pem",
         "TLS_KEY": "production/no_certificate.pem",
+        "COMPOSE_FILE": f"{lines['COMPOSE_FILE']}:{QUICK}",
         "PATH": os.environ["PATH"],
         "SHOP_RATE_LIMIT": "1000",  # the load comes from one address
         "SHOP_HTTP_PORT": str(free_port()),
@@ -238,7 +240,7 @@ class Swarm(Compose):
                 file = Path(directory, name)
                 file.write_text(self.environment[name])
                 environment |= {name: "", f"{name}_FILE": str(file)}
-            files = ("-c", "compose.prod.yml", "-c", "compose.secrets.yml")
+            files = ("-c", "compose.prod.yml", "-c", "compose.secrets.yml", "-c", QUICK)
             run("docker", "stack", "deploy", *files, self.project, env=environment)
 
     def stop(self) -> None:
@@ -329,6 +331,14 @@ class Load:
                 assert int(answer.headers["Retry-After"]) > 0, answer
                 assert answer.headers["Content-Type"] == "application/json", answer
         assert len(self.answers) / self.seconds >= 50, f"{len(self.answers)} in {self.seconds} s"
+
+    def settle(self, since: float, seconds: float = 5) -> None:
+        """Wait until every answer since then has been good for so many seconds."""
+
+        def latest() -> float:
+            return max((answer.sent for answer in self.failed), default=since)
+
+        wait_until("good answers", lambda: time.monotonic() - max(since, latest()) > seconds, 30)
 
     @property
     def failed(self) -> list[Answer]:

@@ -36,7 +36,7 @@ PATIENCE = 120
 @contextmanager
 def copied(path: Path) -> Iterator[Path]:
     """Copy the backend there until the block ends."""
-    local = (".venv", ".postgres", ".env", "__pycache__", ".*_cache", "staticfiles")
+    local = (".venv", ".postgres", ".env", ".*_cache", "staticfiles")  # what is compiled goes with it
     shutil.copytree(BACKEND, path, ignore=shutil.ignore_patterns(*local))
     try:
         yield path

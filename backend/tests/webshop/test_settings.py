@@ -25,9 +25,18 @@ PRODUCTION = {
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the code without any .env."""
-    ignore = shutil.ignore_patterns(".*", "tests", "__pycache__", "staticfiles")
-    return shutil.copytree(BACKEND, tmp_path / "backend", ignore=ignore)
+    """A copy of the project without any .env, enough to read its settings."""
+    shutil.copytree(BACKEND / "webshop", tmp_path / "backend" / "webshop")
+    return tmp_path / "backend"
+
+
+@pytest.fixture
+def whole(checkout: Path) -> Path:
+    """The copy with all that commands need, compiled as it is here."""
+    shutil.copytree(BACKEND / "shop", checkout / "shop")
+    for name in ("manage.py", "gunicorn.conf.py"):
+        shutil.copy2(BACKEND / name, checkout)
+    return checkout
 
 
 def run(checkout: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -165,9 +174,9 @@ def test_what_cannot_be_meant_is_refused(checkout: Path, environment: dict[str, 
         ("webshop", ["-m", "gunicorn", "webshop.wsgi"]),
     ],
 )
-def test_a_refusal_is_one_line(checkout: Path, program: str, command: list[str]) -> None:
+def test_a_refusal_is_one_line(whole: Path, program: str, command: list[str]) -> None:
     environment, message = REFUSED[-1]
-    result = run(checkout, *command, **environment)
+    result = run(whole, *command, **environment)
     assert (result.returncode, result.stdout, result.stderr) == (1, "", f"{program}: {message}\n")
 
 
@@ -228,8 +237,8 @@ def test_a_secret_given_twice_is_refused(checkout: Path, tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["runserver", "8099"], ["runserver", "8099", "--noreload"]])
-def test_an_unreachable_database_is_one_line(checkout: Path, command: list[str]) -> None:
-    result = run(checkout, "manage.py", *command, DEBUG="1", DATABASE_HOST="127.0.0.1", DATABASE_PORT="1")
+def test_an_unreachable_database_is_one_line(whole: Path, command: list[str]) -> None:
+    result = run(whole, "manage.py", *command, DEBUG="1", DATABASE_HOST="127.0.0.1", DATABASE_PORT="1")
     assert result.returncode == 1
     lines = [line for line in result.stderr.splitlines() if "Watching for file changes" not in line]
     assert len(lines) == 1
@@ -249,11 +258,11 @@ def test_development_is_open(checkout: Path) -> None:
     assert setting(checkout, "settings.SHOP_API_AUTH", DEBUG="1", SHOP_API_AUTH="required") == "required"
 
 
-def test_the_toolbar_is_for_development(checkout: Path) -> None:
+def test_the_toolbar_is_for_development(whole: Path) -> None:
     apps = "'debug_toolbar' in settings.INSTALLED_APPS"
-    assert setting(checkout, apps, DEBUG="1") == "True"
-    assert setting(checkout, apps, **PRODUCTION) == "False"
-    check = run(checkout, "manage.py", "check", "--fail-level", "WARNING", DEBUG="1")
+    assert setting(whole, apps, DEBUG="1") == "True"
+    assert setting(whole, apps, **PRODUCTION) == "False"
+    check = run(whole, "manage.py", "check", "--fail-level", "WARNING", DEBUG="1")
     assert (check.returncode, check.stdout) == (0, "System check identified no issues (0 silenced).\n")
 
 
@@ -305,31 +314,31 @@ def test_the_ports_that_compose_publishes_do_not_hide_quickstarts_database(check
     assert setting(checkout, keys) == "/tmp/webshop-x 5432"
 
 
-def test_after_quickstart_has_ended_other_commands_say_so(checkout: Path) -> None:
+def test_after_quickstart_has_ended_other_commands_say_so(whole: Path) -> None:
     message = (
         "manage.py: quickstart is not running: start it (manage.py quickstart), or set DJANGO_SECRET_KEY\n"
     )
-    (checkout / ".postgres").mkdir()
-    result = run(checkout, "manage.py", "shell", "-c", "print(1)")
+    (whole / ".postgres").mkdir()
+    result = run(whole, "manage.py", "shell", "-c", "print(1)")
     assert (result.returncode, result.stdout, result.stderr) == (1, "", message)
     # Whoever has configured something else does not mean quickstart's shop.
     for configured in ({"DATABASE_HOST": "db"}, {"DJANGO_SECRET_KEY": "your-secret-key"}):
-        result = run(checkout, "manage.py", "check", **configured)
+        result = run(whole, "manage.py", "check", **configured)
         assert result.stderr.startswith("manage.py: DJANGO_SECRET_KEY is missing or a placeholder")
-    assert setting(checkout, "settings.DEBUG", DEBUG="1") == "True"
+    assert setting(whole, "settings.DEBUG", DEBUG="1") == "True"
 
 
-def test_an_unreadable_env_file_is_one_line(checkout: Path) -> None:
-    (checkout / ".env").write_bytes(b"DEBUG=1\n\xff\xfe")
-    result = run(checkout, "manage.py", "check")
+def test_an_unreadable_env_file_is_one_line(whole: Path) -> None:
+    (whole / ".env").write_bytes(b"DEBUG=1\n\xff\xfe")
+    result = run(whole, "manage.py", "check")
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert ".env cannot be read" in result.stderr
 
 
-def test_the_deployment_check_is_clean(checkout: Path) -> None:
+def test_the_deployment_check_is_clean(whole: Path) -> None:
     result = run(
-        checkout, "manage.py", "check", "--deploy", "--fail-level", "WARNING", DJANGO_HTTPS="1", **PRODUCTION
+        whole, "manage.py", "check", "--deploy", "--fail-level", "WARNING", DJANGO_HTTPS="1", **PRODUCTION
     )
     assert (result.returncode, result.stdout) == (0, "System check identified no issues (1 silenced).\n")
 
