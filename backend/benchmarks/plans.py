@@ -23,11 +23,11 @@ def main() -> None:
     }
     with connection.cursor() as cursor:
         for pattern in urlpatterns:
-            ids = [middle[pattern.name]] if pattern.name in middle else []
             methods: Any = pattern.callback
-            endpoint = methods.endpoints["GET"]
-            if not isinstance(endpoint, ReadEndpoint):
+            endpoint = methods.endpoints.get("GET")
+            if not isinstance(endpoint, ReadEndpoint) or (endpoint.ids and pattern.name not in middle):
                 continue
+            ids = [middle[str(pattern.name)]] if endpoint.ids else []
             select = endpoint.statement.bound(ids)
             cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {select.sql}", select.parameters)
             plan = "\n".join(line for (line,) in cursor.fetchall())
