@@ -8,12 +8,12 @@ import platform
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -26,6 +26,7 @@ from shop.database.errors import one_line
 from webshop.postgres import DATABASE, PORT, USER, PostgresError, postgres
 
 from . import BenchmarkError, report
+from .database import fill, printed, rows
 from .measure import (
     Heavy,
     Sample,
@@ -37,7 +38,8 @@ from .measure import (
     sample,
     timed_request,
 )
-from .servers import BACKEND, PEERS, WORKERS, Server, environment, serve
+from .selling import sell
+from .servers import BACKEND, PEERS, WORKERS, Server, serve
 
 PAGE = BACKEND.parent / "docs" / "PERFORMANCE.md"
 SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "8GB", "fsync": "off"}  # the last two for the filling
@@ -68,7 +70,8 @@ class Run:
     """One size of data and what is asked of it.
 
     `scale` is the number of orders, None for the sample data; `loaded` goes through wrk in samples of a
-    second, `heavy` is asked for by one client, as its answers take too long for such samples.
+    second, `heavy` is asked for by one client, as its answers take too long for such samples. What is sold is
+    measured in samples of `selling` seconds, or not at all.
     """
 
     size: str
@@ -76,14 +79,15 @@ class Run:
     loaded: tuple[str, ...]
     heavy: tuple[str, ...]
     rounds: int
+    selling: int
 
 
 FULL = (
-    Run("small", None, (*OF_AN_ID, *LISTS), (), rounds=2),
-    Run("medium", 50_000, (*OF_AN_ID, *LISTS[:3]), LISTS[3:], rounds=2),
-    Run("large", 1_000_000, tuple(OF_AN_ID), LISTS, rounds=2),
+    Run("small", None, (*OF_AN_ID, *LISTS), (), rounds=2, selling=2),
+    Run("medium", 50_000, (*OF_AN_ID, *LISTS[:3]), LISTS[3:], rounds=2, selling=0),
+    Run("large", 1_000_000, tuple(OF_AN_ID), LISTS, rounds=2, selling=2),
 )
-QUICK = (Run("quick", 1_000, ("order/<id>/", "products/"), ("customer-stats/",), rounds=1),)
+QUICK = (Run("quick", 1_000, ("order/<id>/", "products/"), ("customer-stats/",), rounds=1, selling=1),)
 
 
 def main() -> None:
@@ -110,7 +114,8 @@ def main() -> None:
 def measured(runs: Sequence[Run]) -> tuple[str, dict[str, str]]:
     """Do these runs; return the section of the page, and the plots by name."""
     packages, start = versions(), time.monotonic()
-    sections, plots, others = [], dict[str, str](), list[float]()
+    sections, plans, plots, others = [], "", dict[str, str](), list[float]()
+    sold: dict[str, report.Samples] = {}
     for run in runs:
         with (
             tempfile.TemporaryDirectory() as directory,
@@ -124,13 +129,19 @@ def measured(runs: Sequence[Run]) -> tuple[str, dict[str, str]]:
             }
             fill(database, run.scale)
             results = measure(run, database, server.process.pid)
-            plans = printed(database, "-m", "benchmarks.plans") if run is runs[-1] else ""
+            if run is runs[-1]:
+                plans = printed(database, "-m", "benchmarks.plans")
+            if run.selling:
+                sold[run.size] = sell(database, server.process.pid, run.rounds, run.selling)
         section, plotted = report.size_section(results)
-        sections.append(f"{section}\n\n### Plans\n{plans}" if plans else section)
+        sections.append(section)
         plots |= plotted
-        others += [s.others for peers in results.loaded.values() for rounds in peers.values() for s in rounds]
+        for samples in (results.loaded, sold.get(run.size, {})):
+            others += [s.others for peers in samples.values() for rounds in peers.values() for s in rounds]
+    selling, plotted = report.selling_section(sold)
     minutes = (time.monotonic() - start) / 60
-    return "\n\n".join([conditions(packages, minutes, others), *sections]), plots
+    parts = [conditions(packages, minutes, others), *sections, selling, f"### Plans\n{plans}"]
+    return "\n\n".join(parts), plots | plotted
 
 
 def versions() -> str:
@@ -159,49 +170,6 @@ def conditions(packages: str, minutes: float, others: Sequence[float]) -> str:
     )
 
 
-def fill(database: Mapping[str, str], scale: int | None) -> None:
-    """Make the tables and load the sample data, or a shop with so many orders."""
-    size = [f"--scale={scale}"] if scale else []
-    printed(database, "manage.py", "migrate")
-    printed(database, "manage.py", "load_sample_data", *size)
-    rows(database, "VACUUM ANALYZE", "CHECKPOINT")
-
-
-def printed(database: Mapping[str, str], *command: str) -> str:
-    """Run Python with these arguments on the database; return what it prints, or raise BenchmarkError."""
-    print(" ".join(command), flush=True)
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=BACKEND,
-        env=environment(database),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        said = done.stderr.splitlines() or ["it says nothing"]
-        raise BenchmarkError(f"{' '.join(command)}: {said[-1]}")
-    return done.stdout
-
-
-def rows(database: Mapping[str, str], *statements: str) -> list[tuple[int, ...]]:
-    """Run statements outside a transaction, and return the rows of the last one if it gives any."""
-    connection = psycopg2.connect(
-        dbname=database["DATABASE_NAME"],
-        user=database["DATABASE_USERNAME"],
-        host=database["DATABASE_HOST"],
-        port=database["DATABASE_PORT"],
-    )
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-    finally:
-        connection.close()
-
-
 def measure(run: Run, database: Mapping[str, str], postgres_pid: int) -> report.Results:
     """Measure all that is to be measured with the data in this database."""
     paths = {endpoint: [endpoint] for endpoint in LISTS}
@@ -225,7 +193,11 @@ def measure(run: Run, database: Mapping[str, str], postgres_pid: int) -> report.
                 for number in range(rounds):
                     for server in in_turn(asked, number):
                         taken[server.peer.name].append(
-                            sample(server, postgres_pid, paths[endpoint], connections, 1)
+                            sample(
+                                partial(run_wrk, server, paths[endpoint], connections, 1),
+                                postgres_pid,
+                                server.process.pid,
+                            )
                         )
     heavy = {endpoint: one_at_a_time(run, database, postgres_pid, endpoint) for endpoint in run.heavy}
     (sizes,) = rows(database, COUNTS)

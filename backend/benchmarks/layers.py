@@ -22,7 +22,7 @@ import psycopg2
 from webshop.postgres import DATABASE, PORT, USER, PostgresError, postgres
 
 from . import BenchmarkError
-from .__main__ import fill
+from .database import fill
 from .measure import cpu_seconds, require_wrk, run_wrk
 from .servers import BACKEND, SHOP, Peer, Server, environment, serve
 

@@ -5,7 +5,7 @@ import resource
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,20 +22,27 @@ SETTLED = 0.1  # seconds without work, after which the next sample may begin
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk says of one sample."""
+    """What the load generator says of one sample; `cpu` is what it took itself for work of the server's."""
 
     requests: int
     seconds: float
     p50_ms: float
     p99_ms: float
+    cpu: float = 0.0
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample under load; `cpu` is seconds per request, `others` the share of the machine others took."""
+    """One sample under load.
 
+    `cpu` is seconds per request, `postgres_cpu` the part of them that PostgreSQL took, `others` the share of
+    the machine that others took.
+    """
+
+    requests: int
     per_second: float
     cpu: float
+    postgres_cpu: float
     p50_ms: float
     p99_ms: float
     others: float
@@ -81,30 +88,42 @@ def require_wrk() -> None:
 
 def run_wrk(server: Server, paths: Sequence[str], connections: int, seconds: int) -> Load:
     """Ask a server for these paths in turn; raise BenchmarkError if any answer is not a good one."""
+    return wrk(server, paths[0], [f"/shop/api/{path}" for path in paths], connections, seconds)
+
+
+def send(server: Server, requests: Path, key: str, connections: int, seconds: int) -> Load:
+    """Send the requests of a file in turn, each with this Idempotency-Key; wrk.lua says what is in a line."""
+    return wrk(server, requests.name, ["@", str(requests), key], connections, seconds)
+
+
+def wrk(server: Server, what: str, arguments: Sequence[str], connections: int, seconds: int) -> Load:
+    """Have wrk.lua load a server; raise BenchmarkError if any answer is not a good one."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=30s", f"--script={SCRIPT}"]
     command += ["--header=Connection: close"] if server.peer.closes else []
-    command += [f"http://127.0.0.1:{server.port}", "--", *(f"/shop/api/{path}" for path in paths)]
+    command += [f"http://127.0.0.1:{server.port}", "--", *arguments]
     output = subprocess.run(command, capture_output=True, check=False, text=True)
     try:
         return parse_wrk(output.stdout + output.stderr)
     except BenchmarkError as error:
-        message = f"{server.peer.name}, {paths[0]}: {error}"
+        message = f"{server.peer.name}, {what}: {error}"
         raise BenchmarkError(message) from None
 
 
-def sample(server: Server, postgres: int, paths: Sequence[str], connections: int, seconds: int) -> Sample:
-    """Load a server with these paths; `postgres` is the process of PostgreSQL, whose CPU time counts too."""
-    settle(server.process.pid, postgres)
-    cpu, machine, own = cpu_seconds(server.process.pid, postgres), busy_seconds(), own_seconds()
-    start = time.perf_counter()
-    load = run_wrk(server, paths, connections, seconds)
-    cpu = cpu_seconds(server.process.pid, postgres) - cpu
-    others = busy_seconds() - machine - cpu - (own_seconds() - own)
+def sample(load: Callable[[], Load], postgres: int, *servers: int) -> Sample:
+    """Put a load on servers and on PostgreSQL, each by its first process, and return what it took."""
+    settle(postgres, *servers)
+    cpu, postgres_cpu = cpu_seconds(*servers), cpu_seconds(postgres)
+    machine, own, start = busy_seconds(), own_seconds(), time.perf_counter()
+    done = load()
+    cpu, postgres_cpu = cpu_seconds(*servers) - cpu, cpu_seconds(postgres) - postgres_cpu
+    others = busy_seconds() - machine - cpu - postgres_cpu - (own_seconds() - own)
     return Sample(
-        per_second=load.requests / load.seconds,
-        cpu=cpu / load.requests,
-        p50_ms=load.p50_ms,
-        p99_ms=load.p99_ms,
+        requests=done.requests,
+        per_second=done.requests / done.seconds,
+        cpu=(cpu + postgres_cpu + done.cpu) / done.requests,
+        postgres_cpu=postgres_cpu / done.requests,
+        p50_ms=done.p50_ms,
+        p99_ms=done.p99_ms,
         others=max(0.0, others) / (time.perf_counter() - start) / (cpu_count() or 1),
     )
 

@@ -3,6 +3,7 @@
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -13,10 +14,12 @@ from .servers import PEERS
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 
-type Samples = Mapping[str, Mapping[str, Sequence[Sample]]]
+type Rounds = Mapping[str, Sequence[Sample]]
+
+type Samples = Mapping[str, Rounds]
 """The rounds of each endpoint and peer."""
 
-COLORS = dict(
+COLORS = {"pgbench": "#000000", "shop, open": "#2f9e77"} | dict(
     zip(
         [peer.name for peer in PEERS],
         [
@@ -215,4 +218,114 @@ def size_section(results: Results) -> tuple[str, dict[str, str]]:
         parts.append(f"![Time of one request, {size} data](performance/{size}-heavy.svg)")
     for endpoint, requests in results.heavy.items():
         parts += [f"`{endpoint}`, one request at a time, one worker:", heavy_table(requests)]
+    return "\n\n".join(part.strip() for part in parts), plots
+
+
+LIMITS = {
+    "checkout": ("pgbench", "`checkout`: three lines out of 10,000 products"),
+    "hot": ("pgbench", "`hot`: a checkout of one line, the same product for all"),
+    "cart": ("limit", "`cart`: PUT of a line, each time with another quantity"),
+    "orders": ("shop, open", "`orders`: `customer/<id>/orders/` with a token"),
+}
+"""What is sold, in the page's order: what each is compared with, and its heading."""
+
+
+def selling_table(peers: Rounds, limit: str) -> str:
+    """Return what a request costs each peer as a table; the limit's own ratios are the figures themselves."""
+    cells = {}
+    for peer, rounds in peers.items():
+        figures: list[object] = []
+        for figure in (per_cpu_second, per_second):
+            values, others = ([figure(sample) for sample in samples] for samples in (rounds, peers[limit]))
+            figures.append(f"{median(values):.0f}/s" if peer == limit else ratio(values, others))
+        server = median(sample.cpu - sample.postgres_cpu for sample in rounds)
+        postgres = median(sample.postgres_cpu for sample in rounds)
+        p50, p99 = median(s.p50_ms for s in rounds), median(s.p99_ms for s in rounds)
+        figures += [f"{server * 1e3:.2f} + {postgres * 1e3:.2f}", f"{p50:.1f} / {p99:.1f}"]
+        cells[peer] = figures
+    columns = [
+        f"per CPU second / {limit}",
+        f"per second / {limit}",
+        "CPU ms, server + PostgreSQL",
+        "p50 / p99 ms",
+    ]
+    return table("", columns, cells)
+
+
+def against(scenario: str, other: str, samples: Samples) -> Spread:
+    """Return the shop's requests per CPU second as ratio to another's."""
+    shop, others = (
+        [per_cpu_second(sample) for sample in samples[scenario][name]] for name in ("shop", other)
+    )
+    return ratio(shop, others)
+
+
+def tail(scenario: str, samples: Samples) -> Spread:
+    """Return the shop's p99 as ratio to its p50."""
+    rounds = samples[scenario]["shop"]
+    return ratio([sample.p99_ms for sample in rounds], [sample.p50_ms for sample in rounds])
+
+
+AIMS: Mapping[str, tuple[str, float, Callable[[Samples], Spread]]] = {
+    "a checkout, by CPU, to pgbench": ("at least", 0.5, partial(against, "checkout", "pgbench")),
+    "a hot one": ("at least", 0.7, partial(against, "hot", "pgbench")),
+    "a checkout, by CPU, to plain Django": ("at least", 2, partial(against, "checkout", "plain")),
+    "a hot one, to plain Django": ("at least", 2, partial(against, "hot", "plain")),
+    "a checkout, by CPU, to FastAPI treated alike": (
+        "at least",
+        1,
+        partial(against, "checkout", "fastapi-close"),
+    ),
+    "a hot one, to FastAPI treated alike": ("at least", 1, partial(against, "hot", "fastapi-close")),
+    "a checkout's p99 to its p50": ("at most", 5, partial(tail, "checkout")),
+    "a hot one's": ("at most", 5, partial(tail, "hot")),
+    "a change of a cart, by CPU, to the limit": ("at least", 0.6, partial(against, "cart", "limit")),
+    "a read with a token, by CPU, to an open one": (
+        "at least",
+        0.85,
+        partial(against, "orders", "shop, open"),
+    ),
+}
+"""What was aimed at, and how far it is from there."""
+
+
+def aims_table(sold: Mapping[str, Samples]) -> str:
+    """Return the aims, with what became of each by size of the shop."""
+    cells = {}
+    for what, (least, aim, figure) in AIMS.items():
+        found = [figure(samples) for samples in sold.values()]
+        met = [spread.median >= aim if least == "at least" else spread.median <= aim for spread in found]
+        cells[what] = [
+            f"{least} {aim:g}",
+            *(f"{s}{'' if is_met else ' – short'}" for s, is_met in zip(found, met, strict=True)),
+        ]
+    first = next(iter(sold.values()))
+    for peer in ("shop", "pgbench"):
+        before = [sample.cpu for sample in first["checkout"][peer]]
+        grown = [str(ratio([s.cpu for s in samples["checkout"][peer]], before)) for samples in sold.values()]
+        cells[f"{peer}: CPU of a checkout to that in the smallest shop"] = ["1", *grown]
+    return table("aim", ["", *sold], cells)
+
+
+def selling_section(sold: Mapping[str, Samples]) -> tuple[str, dict[str, str]]:
+    """Return what was sold, by size of the shop: as Markdown, and as plots by name."""
+    parts = ["### Selling", "16 clients. Beside what was aimed at:", aims_table(sold)]
+    plots = {}
+    for size, samples in sold.items():
+        cpu = {
+            scenario: {
+                peer: ratio([*map(per_cpu_second, rounds)], [*map(per_cpu_second, samples[scenario][limit])])
+                for peer, rounds in samples[scenario].items()
+            }
+            for scenario, (limit, _) in LIMITS.items()
+        }
+        plots[f"{size}-selling"] = bars(
+            f"{size}: requests per CPU second, the limit = 1 (longer is better)", cpu
+        )
+        parts += [
+            f"#### Selling in the {size} shop",
+            f"![Requests per CPU second, {size} shop](performance/{size}-selling.svg)",
+        ]
+        for scenario, (limit, heading) in LIMITS.items():
+            parts += [f"{heading}:", selling_table(samples[scenario], limit)]
     return "\n\n".join(part.strip() for part in parts), plots

@@ -73,6 +73,13 @@ PEERS = (
     Peer("fastapi-close", "benchmarks.peers.fastapi:app", program=UVICORN, closes=True),
 )
 
+SELLERS = (
+    Peer("shop", SHOP, {"SHOP_API_AUTH": "required", "SHOP_RATE_LIMITS": "off"}),
+    Peer("shop, open", SHOP),
+    *(peer for peer in PEERS if peer.name in ("limit", "plain", "drf", "fastapi", "fastapi-close")),
+)
+"""What sells: a shop that wants to know who calls, one that does not, and peers; none counts its callers."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -94,21 +101,25 @@ class Server:
     log: IO[bytes]
 
     def get(self, path: str) -> Answer:
-        """Ask for a path under /shop/api/ on a connection of its own; raise OSError when nothing answers."""
+        """Ask for a path as ask() does."""
+        return self.ask("GET", path, {})
+
+    def ask(self, method: str, path: str, headers: Mapping[str, str], body: str | None = None) -> Answer:
+        """Send a request under /shop/api/ on a connection of its own; raise OSError when nothing answers."""
         start = time.perf_counter()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
-            connection.request("GET", f"/shop/api/{path}")
+            connection.request(method, f"/shop/api/{path}", body, dict(headers))
             response = connection.getresponse()
             first = response.read(1)
             first_byte = time.perf_counter() - start
-            body = first + response.read()
+            content = first + response.read()
         except http.client.HTTPException as error:
             message = f"{self.peer.name} answers {path} with {error!r}"
             raise BenchmarkError(message) from None
         finally:
             connection.close()
-        return Answer(response.status, body, first_byte, time.perf_counter() - start)
+        return Answer(response.status, content, first_byte, time.perf_counter() - start)
 
     def fetch(self, path: str) -> Answer:
         """Ask for a path as get() does; raise BenchmarkError unless the answer is a good one."""

@@ -1,9 +1,24 @@
--- Asks for the paths given behind `--` in turn. The last line is for measure.py: requests, microseconds,
--- p50 and p99 in microseconds, answers of status 400 and above, socket errors.
+-- Sends requests in turn: behind `--` stand paths to GET, or `@`, a file and a key. Each line of the file is a request:
+-- method, path, token and body, `-` for none; all have this Idempotency-Key. The last line is for measure.py: requests,
+-- microseconds, p50 and p99 in microseconds, answers of status 400 and above, socket errors.
 local requests, last = {}, 0
 
-function init(paths)
-    for number, path in ipairs(paths) do requests[number] = wrk.format("GET", path) end
+function init(arguments)
+    if arguments[1] == "@" then
+        read(arguments[2], arguments[3])
+    else
+        for number, path in ipairs(arguments) do requests[number] = wrk.format("GET", path) end
+    end
+end
+
+function read(file, key)
+    for line in io.lines(file) do
+        local method, path, token, body = line:match("^(%S+) (%S+) (%S+) (.+)$")
+        local headers = {["Connection"] = wrk.headers["Connection"], ["Idempotency-Key"] = key}
+        if token ~= "-" then headers["Authorization"] = "Bearer " .. token end
+        if body == "-" then body = nil else headers["Content-Type"] = "application/json" end
+        requests[#requests + 1] = wrk.format(method, path, headers, body)
+    end
 end
 
 function request()

@@ -6,13 +6,26 @@ import pytest
 
 from benchmarks import BenchmarkError
 from benchmarks.measure import Load, Sample, parse_wrk
-from benchmarks.report import check_page, latency, per_cpu_second, publish, ratio, table, throughput
+from benchmarks.report import (
+    AIMS,
+    aims_table,
+    check_page,
+    latency,
+    per_cpu_second,
+    publish,
+    ratio,
+    selling_section,
+    selling_table,
+    table,
+    throughput,
+)
+from benchmarks.selling import SCENARIOS, pgbench_script
 
 WRK = "Running 1s test @ http://127.0.0.1:8000\n  1 threads and 8 connections\n"
 
 
 def sample(per_second: float, cpu: float, p50_ms: float = 1.0, p99_ms: float = 2.0) -> Sample:
-    return Sample(per_second, cpu, p50_ms, p99_ms, others=0.0)
+    return Sample(1000, per_second, cpu, cpu / 4, p50_ms, p99_ms, others=0.0)
 
 
 def test_the_last_line_of_wrk_is_read() -> None:
@@ -85,6 +98,51 @@ def test_throughput_is_relative_to_the_limit_whose_row_is_absolute() -> None:
 def test_latency_is_the_median_of_the_rounds() -> None:
     rounds = [sample(1, 1, p50_ms=0.5, p99_ms=2), sample(1, 1, p50_ms=0.7, p99_ms=9), sample(1, 1, 0.6, 3)]
     assert "| shop | 0.60 / 3.00 |\n" in latency({"products/": {"shop": rounds}})
+
+
+def test_what_is_sold_is_relative_to_its_limit() -> None:
+    peers = {"shop": [sample(100, 0.004, 10, 20)], "pgbench": [sample(400, 0.002, 5, 9)]}
+    assert selling_table(peers, "pgbench").splitlines()[2:] == [
+        "| shop | 0.50 (0.50–0.50) | 0.25 (0.25–0.25) | 3.00 + 1.00 | 10.0 / 20.0 |",
+        "| pgbench | 500/s | 400/s | 1.50 + 0.50 | 5.0 / 9.0 |",
+    ]
+
+
+def sold(shop: float, others: float) -> dict[str, dict[str, list[Sample]]]:
+    """Every scenario, with these CPU seconds of a request."""
+    return {
+        scenario: {peer: [sample(100, shop if peer == "shop" else others, 10, 60)] for peer in peers}
+        for scenario, peers in SCENARIOS.items()
+    }
+
+
+def test_an_aim_that_is_missed_is_called_short() -> None:
+    lines = aims_table({"small": sold(0.002, 0.001), "large": sold(0.003, 0.003)}).splitlines()
+    assert len(lines) == 2 + len(AIMS) + 2
+    assert lines[0] == "| aim |  | small | large |"
+    assert (
+        lines[2] == "| a checkout, by CPU, to pgbench | at least 0.5 | 0.50 (0.50–0.50) | 1.00 (1.00–1.00) |"
+    )
+    assert lines[3] == "| a hot one | at least 0.7 | 0.50 (0.50–0.50) – short | 1.00 (1.00–1.00) |"
+    assert lines[8].endswith("| at most 5 | 6.00 (6.00–6.00) – short | 6.00 (6.00–6.00) – short |")
+    assert lines[-2].startswith("| shop: CPU of a checkout")
+    assert lines[-2].endswith("| 1 | 1.00 (1.00–1.00) | 1.50 (1.50–1.50) |")
+
+
+def test_each_size_of_the_shop_has_a_plot_of_what_is_sold() -> None:
+    section, plots = selling_section({"small": sold(0.001, 0.001), "large": sold(0.001, 0.001)})
+    assert list(plots) == ["small-selling", "large-selling"]
+    assert all(f"performance/{plot}.svg" in section for plot in plots)
+
+
+def test_pgbench_gets_a_checkout_in_one_transaction() -> None:
+    first, second, *statements = pgbench_script().split("\n")
+    assert (first, second) == ("\\set customer_id :client_id + 1 + 16 * :number", "\\set number :number + 1")
+    text = "\n".join(statements)
+    assert text.startswith("BEGIN;")
+    assert text.endswith("COMMIT;\n")
+    assert "%(" not in text
+    assert text.count("\\gset") == 5
 
 
 def test_the_text_around_the_results_stays(tmp_path: Path) -> None:

@@ -3,15 +3,28 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from django.http import HttpResponse
 from django.urls import path
 from rest_framework.decorators import api_view
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import CharField, DateField, DecimalField, IntegerField, ModelSerializer
+from rest_framework.serializers import (
+    CharField,
+    DateField,
+    DateTimeField,
+    DecimalField,
+    IntegerField,
+    ModelSerializer,
+    ReadOnlyField,
+    Serializer,
+)
 
 from shop.models import CartItem, Category, Customer, Order, OrderItem, Product
+from shop.orders.models import Delivery, OrderHistory
 
 from . import orm
+from .token import is_of
 
 
 def money(**options: str) -> DecimalField:
@@ -92,6 +105,60 @@ class CategoryStatsSerializer(ModelSerializer):
         fields = ("category_name", "product_count", "total_stock", "avg_price")
 
 
+class AddressSerializer(ModelSerializer):
+    class Meta:
+        model = Delivery
+        fields = ("first_name", "last_name", "strasse", "plz", "ort")
+
+
+class CheckoutSerializer(Serializer):
+    expected_total = DecimalField(max_digits=10, decimal_places=2)
+    address = AddressSerializer(required=False)
+
+
+class PlacedItemSerializer(ModelSerializer):
+    product_name = CharField(source="product.name")
+    subtotal = money()
+
+    class Meta:
+        model = OrderItem
+        fields = ("product_id", "product_name", "quantity", "price_per_unit", "subtotal")
+
+
+class DeliverySerializer(ModelSerializer):
+    class Meta:
+        model = Delivery
+        fields = (*AddressSerializer.Meta.fields, "carrier", "tracking_number")
+
+
+class HistorySerializer(ModelSerializer):
+    at = DateTimeField(format="%Y-%m-%dT%H:%M:%SZ")
+
+    class Meta:
+        model = OrderHistory
+        fields = ("status", "at", "by")
+
+
+class PlacedOrderSerializer(ModelSerializer):
+    items = PlacedItemSerializer(many=True, source="bought")
+    delivery = DeliverySerializer()
+    payment = ReadOnlyField(default=None)
+    history = HistorySerializer(many=True)
+
+    class Meta:
+        model = Order
+        fields = (
+            "order_id",
+            "order_date",
+            "status",
+            "total_amount",
+            "items",
+            "delivery",
+            "payment",
+            "history",
+        )
+
+
 def rows(serializer: type[ModelSerializer], query: Callable[..., Iterable[Any]]) -> Callable[..., Response]:
     @api_view()
     def view(request: Request, **key: int) -> Response:
@@ -107,9 +174,30 @@ def customer_cart(request: Request, customer_id: int) -> Response:
     return Response({"customer_id": customer_id, "items": rows, "total": str(orm.total(items))})
 
 
+def document(order: Order) -> str:
+    """Return an order with all that belongs to it as JSON."""
+    order.bought = orm.order_items(order)
+    return JSONRenderer().render(PlacedOrderSerializer(order).data).decode()
+
+
+@api_view(["GET", "POST"])
+def customer_orders(request: Request, customer_id: int) -> Response | HttpResponse:
+    if request.method != "POST":
+        return Response(OrderSerializer(orm.customer_orders(customer_id), many=True).data)
+    if not is_of(request.headers["Authorization"], customer_id):
+        return Response({"error": "Sign in to do this"}, status=401)
+    wanted = CheckoutSerializer(data=request.data)
+    wanted.is_valid(raise_exception=True)
+    try:
+        made = orm.place_order(customer_id, request.headers["Idempotency-Key"], request.data, document)
+    except orm.RefusedError as refused:
+        return Response({"code": str(refused)}, status=409)
+    return HttpResponse(made, status=201, content_type="application/json")
+
+
 urlpatterns = [
     path("shop/api/products/", rows(ProductSerializer, orm.products)),
-    path("shop/api/customer/<int:customer_id>/orders/", rows(OrderSerializer, orm.customer_orders)),
+    path("shop/api/customer/<int:customer_id>/orders/", customer_orders),
     path("shop/api/order/<int:order_id>/", rows(OrderItemSerializer, orm.order_details)),
     path("shop/api/customer/<int:customer_id>/cart/", customer_cart),
     path("shop/api/bestsellers/", rows(BestsellerSerializer, orm.bestsellers)),

@@ -1,16 +1,22 @@
 """FastAPI and asyncpg: the SQL of `limit` as rows, prepared once per connection, checked by a model each."""
 
+import json
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Any
+from functools import cache
+from hashlib import sha256
+from typing import Annotated, Any
 
 import asyncpg
-from fastapi import FastAPI, HTTPException
-from pydantic import BaseModel
+from fastapi import FastAPI, Header, HTTPException, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
 
 from . import sql
+from .token import is_of
 
 
 @asynccontextmanager
@@ -143,3 +149,94 @@ async def customer_stats() -> Any:
 @app.get("/category-stats/", response_model=list[CategoryStats])
 async def category_stats() -> Any:
     return await fetch(sql.CATEGORY_STATS)
+
+
+class Address(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    first_name: str
+    last_name: str
+    strasse: str
+    plz: str
+    ort: str
+
+
+class Checkout(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    expected_total: Decimal
+    address: Address | None = None
+
+
+class RefusedError(Exception):
+    """A checkout cannot be; the message is the code of why."""
+
+
+@cache
+def numbered(statement: str) -> tuple[str, list[str]]:
+    """Return a statement with its parameters as asyncpg has them, and their names in that order."""
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
+    for number, name in enumerate(names, 1):
+        statement = statement.replace(f"%({name})s", f"${number}")
+    return statement, names
+
+
+@app.post("/customer/{customer_id}/orders/")
+async def checkout(
+    customer_id: int,
+    wanted: Checkout,
+    authorization: Annotated[str, Header()],
+    idempotency_key: Annotated[str, Header()],
+) -> Response:
+    if not is_of(authorization, customer_id):
+        return JSONResponse({"error": "Sign in to do this"}, status_code=401)
+    try:
+        async with app.state.pool.acquire() as connection, connection.transaction():
+            made = await place_order(connection, customer_id, idempotency_key, wanted)
+    except RefusedError as refused:
+        return JSONResponse({"code": str(refused)}, status_code=409)
+    return Response(made, status_code=201, media_type="application/json")
+
+
+async def place_order(connection: Any, customer_id: int, key: str, wanted: Checkout) -> str:
+    request = json.dumps(wanted.model_dump(mode="json", exclude_unset=True), sort_keys=True)
+    digest = sha256(request.encode()).digest()
+    known = {"customer_id": customer_id, "key": key, "request_digest": digest}
+
+    async def run(statement: str) -> list[Any]:
+        """Run a statement with what is known, and know what it gives if that is one row."""
+        text, names = numbered(statement)
+        found = await connection.fetch(text, *(known[name] for name in names))
+        if len(found) == 1:
+            known.update(found[0])
+        return found
+
+    await run(sql.HOLD_CUSTOMER)
+    if wanted.address:
+        known.update(wanted.address.model_dump())
+    for used in await run(sql.USED_KEY):
+        if used["request_digest"] != digest:
+            raise RefusedError("idempotency_key_reused")
+        return used["answer"]
+    await run(sql.HOLD_CART)
+    await run(sql.CART_LINES)
+    refuse(known, wanted)
+    for statement in (sql.PLACE, sql.ORDER_DOCUMENT, sql.USE_KEY):
+        await run(statement)
+    if len(await run(sql.TAKE_LINES)) < len(known["items"]):
+        raise RefusedError("total_changed")
+    await run(sql.LOCK_STOCK)
+    taken = {row["product_id"]: row["price"] for row in await run(sql.TAKE_STOCK)}
+    if taken != dict(zip(known["products"], known["prices"], strict=True)):
+        raise RefusedError("out_of_stock" if len(taken) < len(known["items"]) else "total_changed")
+    return known["document"]
+
+
+def refuse(known: dict[str, Any], wanted: Checkout) -> None:
+    """Raise what stands against the lines of the cart."""
+    if not known["items"]:
+        raise RefusedError("cart_empty")
+    if known["total"] != wanted.expected_total:
+        raise RefusedError("total_changed")
+    if not known["enough"]:
+        raise RefusedError("out_of_stock")

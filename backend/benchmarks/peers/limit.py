@@ -1,5 +1,6 @@
 """The limit: bare WSGI, and PostgreSQL makes the JSON in one statement; how fast the same server can be."""
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -10,6 +11,7 @@ import psycopg2
 from psycopg2.extensions import connection
 
 from . import sql
+from .token import claims_of
 
 
 def rows(statement: str) -> str:
@@ -35,6 +37,7 @@ ENDPOINTS = [
     (r"category-stats/", rows(sql.CATEGORY_STATS), ""),
 ]
 ROUTES = [(re.compile(f"/shop/api/{path}"), statement, exists) for path, statement, exists in ENDPOINTS]
+CART_ITEM = re.compile(r"/shop/api/customer/(\d+)/cart/items/(\d+)/")
 
 
 @cache
@@ -50,10 +53,25 @@ def database() -> connection:
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    body = answer(environ["PATH_INFO"])
+    if "HTTP_AUTHORIZATION" in environ and not is_known(environ["HTTP_AUTHORIZATION"], environ["PATH_INFO"]):
+        body = b""
+    elif environ["REQUEST_METHOD"] == "PUT":
+        body = set_item(environ)
+    else:
+        body = answer(environ["PATH_INFO"])
     status = "200 OK" if body else "404 Not Found"
     start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]
+
+
+def is_known(authorization: str, path: str) -> bool:
+    """Tell whether the token is of the customer in the path, who is still signed in."""
+    claims = claims_of(authorization)
+    if not (claims and path.startswith(f"/shop/api/customer/{claims['sub']}/")):
+        return False
+    with database().cursor() as cursor:
+        cursor.execute(sql.CALLER, {"customer_id": int(claims["sub"]), "family": claims["sid"]})
+        return cursor.rowcount == 1
 
 
 def answer(path: str) -> bytes:
@@ -71,3 +89,32 @@ def answer(path: str) -> bytes:
             if not cursor.rowcount:
                 return b""
     return str(body).encode()
+
+
+def set_item(environ: dict[str, Any]) -> bytes:
+    """Change a line of a cart and return its JSON, nothing if that cannot be."""
+    match = CART_ITEM.fullmatch(environ["PATH_INFO"])
+    quantity = json.loads(environ["wsgi.input"].read())["quantity"]
+    if not (match and type(quantity) is int and 1 <= quantity <= 999):
+        return b""
+    ids = {"customer_id": int(match[1]), "product_id": int(match[2])}
+    with database().cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(sql.HOLD_CART, ids)
+        ((ids["cart_id"],),) = cursor.fetchall()
+        cursor.execute(sql.OFFER, ids)
+        ((product_id, name, price, stock, *_),) = cursor.fetchall()
+        if quantity <= stock:
+            cursor.execute(sql.CHANGE_LINE, {**ids, "quantity": quantity})
+        cursor.execute("COMMIT" if quantity <= stock else "ROLLBACK")
+    if quantity > stock:
+        return b""
+    line = {
+        "product_id": product_id,
+        "product_name": name,
+        "price": str(price),
+        "quantity": quantity,
+        "subtotal": str(quantity * price),
+        "stock": stock,
+    }
+    return json.dumps(line).encode()

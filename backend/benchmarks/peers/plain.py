@@ -1,14 +1,18 @@
 """Django alone: a query, a dict per instance."""
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.http import HttpRequest, JsonResponse
+from django.core.serializers.json import DjangoJSONEncoder
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
 
 from shop.models import CartItem, Category, Customer, Order, OrderItem, Product
 
 from . import orm
+from .token import is_of
 
 
 def columns(instance: Any, *names: str) -> dict[str, Any]:
@@ -65,9 +69,48 @@ def customer_cart(request: HttpRequest, customer_id: int) -> JsonResponse:
     return JsonResponse({"customer_id": customer_id, "items": rows, "total": orm.total(items)})
 
 
+def document(order: Order) -> str:
+    """Return an order with all that belongs to it as JSON."""
+    columns_of_item = ("product_id", "quantity", "price_per_unit", "subtotal")
+    made = {
+        **columns(order, "order_id", "order_date", "status", "total_amount"),
+        "items": [
+            columns(item, *columns_of_item) | {"product_name": item.product.name}
+            for item in orm.order_items(order)
+        ],
+        "delivery": columns(
+            order.delivery, "first_name", "last_name", "strasse", "plz", "ort", "carrier", "tracking_number"
+        ),
+        "payment": None,
+        "history": [
+            columns(step, "status", "by") | {"at": f"{step.at:%Y-%m-%dT%H:%M:%SZ}"}
+            for step in order.history.order_by("pk")
+        ],
+    }
+    return json.dumps(made, cls=DjangoJSONEncoder)
+
+
+orders = rows(order_row, orm.customer_orders)
+
+
+@csrf_exempt
+def customer_orders(request: HttpRequest, customer_id: int) -> HttpResponse:
+    if request.method != "POST":
+        return orders(request, customer_id=customer_id)
+    if not is_of(request.headers["Authorization"], customer_id):
+        return JsonResponse({"error": "Sign in to do this"}, status=401)
+    try:
+        made = orm.place_order(
+            customer_id, request.headers["Idempotency-Key"], json.loads(request.body), document
+        )
+    except orm.RefusedError as refused:
+        return JsonResponse({"code": str(refused)}, status=409)
+    return HttpResponse(made, status=201, content_type="application/json")
+
+
 urlpatterns = [
     path("shop/api/products/", rows(product_row, orm.products)),
-    path("shop/api/customer/<int:customer_id>/orders/", rows(order_row, orm.customer_orders)),
+    path("shop/api/customer/<int:customer_id>/orders/", customer_orders),
     path("shop/api/order/<int:order_id>/", rows(order_item_row, orm.order_details)),
     path("shop/api/customer/<int:customer_id>/cart/", customer_cart),
     path("shop/api/bestsellers/", rows(bestseller_row, orm.bestsellers)),

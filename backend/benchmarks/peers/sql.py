@@ -62,3 +62,99 @@ CATEGORY_STATS = """
 CUSTOMER_EXISTS = "SELECT FROM customer WHERE customer_id = %(id)s"
 ORDER_EXISTS = 'SELECT FROM "order" WHERE order_id = %(id)s'
 CART_EXISTS = "SELECT FROM cart WHERE customer_id = %(id)s"
+
+# What a customer's access token needs looked up: the password it was made under, and the sign-in.
+CALLER = """
+    SELECT password FROM customer c WHERE customer_id = %(customer_id)s AND EXISTS (
+        SELECT FROM refresh_token r WHERE r.customer_id = c.customer_id AND family = %(family)s::uuid)"""
+
+# A change of a cart's line, in one transaction.
+HOLD_CART = """
+    UPDATE cart SET last_updated = clock_timestamp() WHERE customer_id = %(customer_id)s RETURNING cart_id"""
+
+OFFER = """
+    SELECT p.product_id, p.name AS product_name, p.price, p.stock, (
+            SELECT quantity FROM cart_item WHERE cart_id = %(cart_id)s AND product_id = p.product_id
+        ) AS in_cart, (SELECT count(*) FROM cart_item WHERE cart_id = %(cart_id)s) AS lines
+    FROM product p WHERE p.product_id = %(product_id)s"""
+
+CHANGE_LINE = """
+    UPDATE cart_item SET quantity = %(quantity)s
+    WHERE cart_id = %(cart_id)s AND product_id = %(product_id)s"""
+
+# A checkout, in one transaction. What a statement gives are the parameters of the next ones, by their names.
+HOLD_CUSTOMER = """
+    SELECT first_name, last_name, strasse, plz, ort FROM customer
+    WHERE customer_id = %(customer_id)s FOR NO KEY UPDATE"""
+
+USED_KEY = """
+    SELECT request_digest, answer FROM idempotency_key
+    WHERE customer_id = %(customer_id)s AND key = %(key)s"""
+
+CART_LINES = """
+    SELECT array_agg(cart_item_id ORDER BY cart_item_id) AS items,
+        array_agg(product_id ORDER BY cart_item_id) AS products,
+        array_agg(quantity ORDER BY cart_item_id) AS quantities,
+        array_agg(price ORDER BY cart_item_id) AS prices,
+        sum(quantity * price) AS total, bool_and(quantity <= stock) AS enough
+    FROM cart_item JOIN product USING (product_id) WHERE cart_id = %(cart_id)s"""
+
+PLACE = """
+    WITH placed AS (
+        INSERT INTO "order" (customer_id, order_date, status, total_amount)
+        VALUES (%(customer_id)s, (now() AT TIME ZONE 'UTC')::date, 'pending', %(total)s) RETURNING order_id
+    ), lines AS (
+        INSERT INTO order_item (order_id, product_id, quantity, price_per_unit)
+        SELECT order_id, product_id, quantity, price
+        FROM placed, unnest(%(products)s::integer[], %(quantities)s::integer[], %(prices)s::numeric[])
+            WITH ORDINALITY AS line (product_id, quantity, price, position)
+        ORDER BY position
+    ), delivered AS (
+        INSERT INTO delivery (order_id, first_name, last_name, strasse, plz, ort)
+        SELECT order_id, %(first_name)s, %(last_name)s, %(strasse)s, %(plz)s, %(ort)s FROM placed
+    ), begun AS (
+        INSERT INTO order_history (order_id, status, at, by)
+        SELECT order_id, 'pending', clock_timestamp(), 'customer' FROM placed
+    )
+    SELECT order_id FROM placed"""
+
+# pgbench takes a colon before a letter for a variable: hence the replace().
+ORDER_DOCUMENT = """
+    SELECT json_build_object(
+        'order_id', order_id, 'order_date', order_date, 'status', status, 'total_amount', total_amount::text,
+        'items', (
+            SELECT json_agg(json_build_object(
+                'product_id', product_id, 'product_name', name, 'quantity', quantity,
+                'price_per_unit', price_per_unit::text, 'subtotal', (quantity * price_per_unit)::text
+            ) ORDER BY order_item_id)
+            FROM order_item i JOIN product USING (product_id) WHERE i.order_id = o.order_id),
+        'delivery', (
+            SELECT json_build_object('first_name', first_name, 'last_name', last_name, 'strasse', strasse,
+                'plz', plz, 'ort', ort, 'carrier', carrier, 'tracking_number', tracking_number)
+            FROM delivery d WHERE d.order_id = o.order_id),
+        'payment', NULL,
+        'history', (
+            SELECT json_agg(json_build_object('status', status, 'at', replace(
+                to_char(h.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24.MI.SS"Z"'), '.', ':'), 'by', by
+            ) ORDER BY order_history_id)
+            FROM order_history h WHERE h.order_id = o.order_id)
+    )::text AS document
+    FROM "order" o WHERE order_id = %(order_id)s"""
+
+USE_KEY = """
+    INSERT INTO idempotency_key (customer_id, key, request_digest, answer)
+    VALUES (%(customer_id)s, %(key)s, %(request_digest)s, %(document)s)"""
+
+TAKE_LINES = """
+    DELETE FROM cart_item USING unnest(%(items)s::integer[], %(quantities)s::integer[]) AS seen (item, number)
+    WHERE cart_item_id = item AND quantity = number RETURNING cart_item_id"""
+
+LOCK_STOCK = """
+    SELECT FROM product WHERE product_id = ANY(%(products)s::integer[])
+    ORDER BY product_id FOR NO KEY UPDATE"""
+
+TAKE_STOCK = """
+    UPDATE product SET stock = stock - number
+    FROM unnest(%(products)s::integer[], %(quantities)s::integer[]) AS wanted (product, number)
+    WHERE product_id = product AND stock >= number
+    RETURNING product_id, price"""
