@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce
 from shop.carts.models import CART_LINE_ROW, Cart, CartItem
 from shop.catalog.models import Product
 from shop.database.refusal import MissingError, Refusal
-from shop.database.statements import Statement
+from shop.database.statements import Prepared, Statement
 
 MAX_QUANTITY = 999
 MAX_LINES = 100
@@ -67,13 +67,24 @@ def lines_of(customer_id: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in LINES.fetch(customer_id)]
 
 
-CHANGE_LINE = "UPDATE cart_item SET quantity = %s WHERE cart_id = %s AND product_id = %s"
+VALUES = {"cart_id": "integer", "product_id": "integer", "quantity": "integer"}
+
+CHANGE_LINE = Prepared(
+    """
+    UPDATE cart_item SET quantity = %(quantity)s
+    WHERE cart_id = %(cart_id)s AND product_id = %(product_id)s
+    """,
+    **VALUES,
+)
 
 # Only psql adds and deletes lines without holding the cart.
-ADD_LINE = """
-INSERT INTO cart_item (quantity, cart_id, product_id) VALUES (%s, %s, %s)
-ON CONFLICT (cart_id, product_id) DO UPDATE SET quantity = excluded.quantity
-"""
+ADD_LINE = Prepared(
+    """
+    INSERT INTO cart_item (quantity, cart_id, product_id) VALUES (%(quantity)s, %(cart_id)s, %(product_id)s)
+    ON CONFLICT (cart_id, product_id) DO UPDATE SET quantity = excluded.quantity
+    """,
+    **VALUES,
+)
 
 
 def put_once(customer_id: int, product_id: int, quantity: int, *, more: bool) -> tuple[dict[str, Any], bool]:
@@ -97,11 +108,12 @@ def put_once(customer_id: int, product_id: int, quantity: int, *, more: bool) ->
     if quantity == in_cart:
         transaction.set_rollback(True)  # nothing changes, the cart's last_updated neither
     else:
+        values = {"cart_id": cart_id, "product_id": product_id, "quantity": quantity}
         with connection.cursor() as cursor:
             if in_cart is not None:
-                cursor.execute(CHANGE_LINE, [quantity, cart_id, product_id])
+                CHANGE_LINE.run(cursor, **values)
             if in_cart is None or not cursor.rowcount:
-                cursor.execute(ADD_LINE, [quantity, cart_id, product_id])
+                ADD_LINE.run(cursor, **values)
     line = {
         "product_id": product_id,
         "product_name": product["name"],

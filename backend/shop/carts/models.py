@@ -11,29 +11,37 @@ from django.utils import timezone
 from shop.catalog.models import Product
 from shop.customers.models import Customer
 from shop.database.fields import TIMES, ZERO
-from shop.database.statements import Parameter
+from shop.database.statements import Parameter, Prepared
 
 # It inserts only if there is nothing to update: ON CONFLICT alone would use up a cart_id at every write.
 # clock_timestamp(), as the transaction may have begun before the one that it waits for here.
-HOLD = """
-WITH held AS (
-    UPDATE cart SET last_updated = clock_timestamp() WHERE customer_id = %(customer_id)s RETURNING cart_id
-), made AS (
-    INSERT INTO cart (customer_id, last_updated)
-    SELECT customer_id, clock_timestamp() FROM customer
-    WHERE customer_id = %(customer_id)s AND email <> concat('deleted-', customer_id, '@invalid')
-    AND NOT EXISTS (SELECT FROM held)
-    FOR KEY SHARE
-    ON CONFLICT (customer_id) DO UPDATE SET last_updated = clock_timestamp()
-    RETURNING cart_id
+HOLD = Prepared(
+    """
+    WITH held AS (
+        UPDATE cart SET last_updated = clock_timestamp() WHERE customer_id = %(customer_id)s RETURNING cart_id
+    ), made AS (
+        INSERT INTO cart (customer_id, last_updated)
+        SELECT customer_id, clock_timestamp() FROM customer
+        WHERE customer_id = %(customer_id)s AND email <> concat('deleted-', customer_id, '@invalid')
+        AND NOT EXISTS (SELECT FROM held)
+        FOR KEY SHARE
+        ON CONFLICT (customer_id) DO UPDATE SET last_updated = clock_timestamp()
+        RETURNING cart_id
+    )
+    SELECT cart_id FROM held UNION ALL SELECT cart_id FROM made
+    """,
+    customer_id="bigint",
 )
-SELECT cart_id FROM held UNION ALL SELECT cart_id FROM made
-"""
 
-REMOVE = """
-DELETE FROM cart_item USING unnest(%s::integer[], %s::integer[]) AS seen (cart_item_id, quantity)
-WHERE cart_item.cart_item_id = seen.cart_item_id AND cart_item.quantity = seen.quantity
-"""
+REMOVE = Prepared(
+    """
+    DELETE FROM cart_item
+    USING unnest(%(items)s::integer[], %(quantities)s::integer[]) AS seen (cart_item_id, quantity)
+    WHERE cart_item.cart_item_id = seen.cart_item_id AND cart_item.quantity = seen.quantity
+    """,
+    items="integer[]",
+    quantities="integer[]",
+)
 
 CART_LINE_ROW = {
     "product_id": "product_id",
@@ -57,7 +65,7 @@ class CartQuerySet(models.QuerySet["Cart"]):
         It is None when the customer is gone, or erased, which others wait for here.
         """
         with connection.cursor() as cursor:
-            cursor.execute(HOLD, {"customer_id": customer_id})
+            HOLD.run(cursor, customer_id=customer_id)
             row = cursor.fetchone()
         return row[0] if row else None
 
@@ -103,9 +111,9 @@ class CartItemQuerySet(models.QuerySet["CartItem"]):
 
     def remove(self, lines: Sequence[Mapping[str, Any]]) -> int:
         """Delete these lines if they still have the quantity they had, and return how many had."""
-        seen = [[line[name] for line in lines] for name in ("cart_item_id", "quantity")]
+        items = [line["cart_item_id"] for line in lines]
         with connection.cursor() as cursor:
-            cursor.execute(REMOVE, seen)
+            REMOVE.run(cursor, items=items, quantities=[line["quantity"] for line in lines])
             return int(cursor.rowcount)
 
     def in_cart_of(self, customer_id: int | Parameter) -> Self:

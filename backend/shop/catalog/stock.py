@@ -5,17 +5,26 @@ from decimal import Decimal
 
 from django.db import connection
 
+from shop.database.statements import Prepared
+
 # In the order of their keys, so that nobody waits in a circle.
-LOCK = "SELECT FROM product WHERE product_id = ANY(%s) ORDER BY product_id FOR NO KEY UPDATE"
+LOCK = Prepared(
+    "SELECT FROM product WHERE product_id = ANY(%(products)s) ORDER BY product_id FOR NO KEY UPDATE",
+    products="integer[]",
+)
 
 # A statement of its own, as it sees what was committed while the locks were waited for. One that locks and
-# updates would meet the older rows of its snapshot, follow them to those it holds, and queue behind others.
-TAKE = """
-UPDATE product SET stock = stock - wanted.quantity
-FROM unnest(%s::integer[], %s::integer[]) AS wanted (product_id, quantity)
-WHERE product.product_id = wanted.product_id AND stock >= wanted.quantity
-RETURNING product.product_id, price
-"""
+# updates would meet the older rows of its snapshot, follow them to those it holds, and queue for these.
+TAKE = Prepared(
+    """
+    UPDATE product SET stock = stock - wanted.quantity
+    FROM unnest(%(products)s::integer[], %(quantities)s::integer[]) AS wanted (product_id, quantity)
+    WHERE product.product_id = wanted.product_id AND stock >= wanted.quantity
+    RETURNING product.product_id, price
+    """,
+    products="integer[]",
+    quantities="integer[]",
+)
 
 
 def take(quantities: Mapping[int, int]) -> dict[int, Decimal]:
@@ -24,9 +33,10 @@ def take(quantities: Mapping[int, int]) -> dict[int, Decimal]:
     Needs a transaction. Returns the products that had enough, each with its price; whoever misses one rolls
     back.
     """
+    products = list(quantities)
     with connection.cursor() as cursor:
-        cursor.execute(LOCK, [list(quantities)])
-        cursor.execute(TAKE, [list(quantities), list(quantities.values())])
+        LOCK.run(cursor, products=products)
+        TAKE.run(cursor, products=products, quantities=list(quantities.values()))
         return dict(cursor.fetchall())
 
 

@@ -14,7 +14,14 @@ from weakref import WeakKeyDictionary
 
 import psycopg2.extensions
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, OperationalError, connections
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+)
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import BigIntegerField, DecimalField, Expression, Field, QuerySet, Subquery
@@ -261,3 +268,34 @@ class Statement:
     def chunks(self, *arguments: int) -> Generator[list[str]]:
         """Yield all rows, as Select.chunks() does. Fewer than CHUNK come from fetch(), which is faster."""
         return self.bound(clamped(arguments)).chunks(self.queryset.db)
+
+
+class Prepared:
+    """SQL of one's own, planned once per connection: what a QuerySet cannot say, or says slowly.
+
+    `sql` has its parameters by name, as psycopg2 does; `types` are what PostgreSQL calls them.
+    """
+
+    def __init__(self, sql: str, **types: str) -> None:
+        self.sql = sql
+        self.name = f"shop_{sha256(repr((sql, types)).encode()).hexdigest()[:16]}"
+        numbered = sql % {name: f"${number}" for number, name in enumerate(types, 1)}
+        self.prepare = f"PREPARE {self.name} ({', '.join(types.values())}) AS {numbered}"
+        self.execute = f"EXECUTE {self.name} ({', '.join(f'%({name})s' for name in types)})"
+
+    def run(self, cursor: CursorWrapper, **values: Any) -> None:
+        """Run it, once, and prepare it on the way if it is not."""
+        if cursor.db.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+            cursor.execute(self.sql, values)
+            return
+        known = prepared.setdefault(cursor.connection, set())
+        execute = cursor.mogrify(self.execute, values).decode()
+        try:
+            cursor.execute(execute if self.name in known else f"{self.prepare}; {execute}")
+        except DatabaseError as error:
+            if isinstance(error.__cause__, InvalidSqlStatementName):  # somebody discarded it
+                known.discard(self.name)
+            elif not isinstance(error, ProgrammingError):  # it is prepared nevertheless
+                known.add(self.name)
+            raise
+        known.add(self.name)

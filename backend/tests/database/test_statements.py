@@ -17,7 +17,7 @@ from django.utils.timezone import localdate as today
 from django.utils.timezone import now
 
 from shop.api.reading import ReadEndpoint
-from shop.database.statements import Parameter, Statement, select
+from shop.database.statements import Parameter, Prepared, Statement, select
 from shop.models import Category, Product
 from shop.urls import urlpatterns
 from tests.support.races import session
@@ -268,3 +268,56 @@ def test_within_a_transaction_nothing_is_asked_twice(gloves: Product) -> None:
             cursor.execute("DEALLOCATE ALL")
         statement.fetch()
     assert len(statement.fetch()) == 1
+
+
+RENAME = {"product_id": "bigint", "name": "text"}
+RENAMED = "UPDATE product SET name = %(name)s WHERE product_id = %(product_id)s AND name <> %(name)s"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("pooled", [False, True])
+def test_sql_of_ones_own_is_prepared_once(
+    monkeypatch: pytest.MonkeyPatch, gloves: Product, *, pooled: bool
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", pooled)
+    rename = Prepared(RENAMED + f" AND {pooled} IS NOT NULL", **RENAME)
+    with CaptureQueriesContext(connection) as queries, connection.cursor() as cursor:
+        for name in ("100 % $1 %s ' \" \\ 🧤", "Mittens", "Mittens"):
+            rename.run(cursor, product_id=gloves.pk, name=name)
+            rowcount = cursor.rowcount
+            gloves.refresh_from_db()
+            assert gloves.name == name
+    assert rowcount == 0
+    updates = [query["sql"] for query in queries if "product_id" not in query["sql"][:30]]
+    assert [sql[:7] for sql in updates] == (["UPDATE "] * 3 if pooled else ["PREPARE", "EXECUTE", "EXECUTE"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sql_of_ones_own_whose_first_run_fails_is_prepared(gloves: Product) -> None:
+    rename = Prepared(RENAMED, **RENAME)
+
+    @transaction.atomic
+    def run() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '100ms'")
+            rename.run(cursor, product_id=gloves.pk, name="Mittens")
+            return int(cursor.rowcount)
+
+    with session() as other:
+        other.execute("SELECT FROM product FOR UPDATE")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            run()
+    assert run() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sql_of_ones_own_that_was_discarded_is_prepared_again(gloves: Product) -> None:
+    """Not in the transaction that misses it, which is aborted."""
+    rename = Prepared(RENAMED, **RENAME)
+    with connection.cursor() as cursor:
+        rename.run(cursor, product_id=gloves.pk, name="Mittens")
+        cursor.execute("DEALLOCATE ALL")
+        with pytest.raises(OperationalError, match="does not exist"):
+            rename.run(cursor, product_id=gloves.pk, name="Gloves")
+        rename.run(cursor, product_id=gloves.pk, name="Gloves")
+        assert cursor.rowcount == 1
