@@ -14,8 +14,8 @@ from psycopg2.errors import DeadlockDetected
 from shop.carts.cart import OutOfStockError, lines_of
 from shop.carts.models import CART_LINE_ROW, Cart, CartItem
 from shop.catalog import stock
-from shop.customers.models import Customer
 from shop.database.refusal import MissingError, Refusal
+from shop.database.statements import Prepared
 from shop.orders.document import order_document
 from shop.orders.models import Actor, OrderStatus
 
@@ -26,32 +26,68 @@ ADDRESS = ("first_name", "last_name", "strasse", "plz", "ort")
 ATTEMPTS = 5
 
 
-USED_KEY = "SELECT request_digest, answer FROM idempotency_key WHERE customer_id = %s AND key = %s"
-USE_KEY = """
-INSERT INTO idempotency_key (customer_id, key, request_digest, answer) VALUES (%s, %s, %s, %s)
-"""
+HOLD_CUSTOMER = Prepared(
+    """
+    SELECT first_name, last_name, strasse, plz, ort FROM customer
+    WHERE customer_id = %(customer_id)s AND email <> concat('deleted-', customer_id, '@invalid')
+    FOR NO KEY UPDATE
+    """,
+    customer_id="bigint",
+)
+
+USED_KEY = Prepared(
+    """
+    SELECT request_digest, answer FROM idempotency_key
+    WHERE customer_id = %(customer_id)s AND key = %(key)s
+    """,
+    customer_id="integer",
+    key="text",
+)
+
+USE_KEY = Prepared(
+    """
+    INSERT INTO idempotency_key (customer_id, key, request_digest, answer)
+    VALUES (%(customer_id)s, %(key)s, %(digest)s, %(answer)s)
+    """,
+    customer_id="integer",
+    key="text",
+    digest="bytea",
+    answer="text",
+)
 
 # All rows of an order in one statement: made in Python they would cost more than all else in a checkout.
-PLACE = """
-WITH placed AS (
-    INSERT INTO "order" (customer_id, order_date, status, total_amount)
-    VALUES (%(customer_id)s, %(date)s, %(status)s, %(total)s)
-    RETURNING order_id
-), lines AS (
-    INSERT INTO order_item (order_id, product_id, quantity, price_per_unit)
-    SELECT order_id, product_id, quantity, price
-    FROM placed, unnest(%(products)s::integer[], %(quantities)s::integer[], %(prices)s::numeric[])
-        WITH ORDINALITY AS line (product_id, quantity, price, position)
-    ORDER BY position
-), delivered AS (
-    INSERT INTO delivery (order_id, first_name, last_name, strasse, plz, ort)
-    SELECT order_id, %(first_name)s, %(last_name)s, %(strasse)s, %(plz)s, %(ort)s FROM placed
-), begun AS (
-    INSERT INTO order_history (order_id, status, at, by)
-    SELECT order_id, %(status)s, %(now)s, %(by)s FROM placed
+PLACE = Prepared(
+    """
+    WITH placed AS (
+        INSERT INTO "order" (customer_id, order_date, status, total_amount)
+        VALUES (%(customer_id)s, %(date)s, %(status)s, %(total)s)
+        RETURNING order_id
+    ), lines AS (
+        INSERT INTO order_item (order_id, product_id, quantity, price_per_unit)
+        SELECT order_id, product_id, quantity, price
+        FROM placed, unnest(%(products)s::integer[], %(quantities)s::integer[], %(prices)s::numeric[])
+            WITH ORDINALITY AS line (product_id, quantity, price, position)
+        ORDER BY position
+    ), delivered AS (
+        INSERT INTO delivery (order_id, first_name, last_name, strasse, plz, ort)
+        SELECT order_id, %(first_name)s, %(last_name)s, %(strasse)s, %(plz)s, %(ort)s FROM placed
+    ), begun AS (
+        INSERT INTO order_history (order_id, status, at, by)
+        SELECT order_id, %(status)s, %(now)s, %(by)s FROM placed
+    )
+    SELECT order_id FROM placed
+    """,
+    customer_id="integer",
+    date="date",
+    status="text",
+    total="numeric",
+    products="integer[]",
+    quantities="integer[]",
+    prices="numeric[]",
+    **dict.fromkeys(ADDRESS, "text"),
+    now="timestamptz",
+    by="text",
 )
-SELECT order_id FROM placed
-"""
 
 
 class CartEmptyError(Refusal):
@@ -141,7 +177,7 @@ def place_order_once(
     The customer's row is held first: of several requests with one key the others wait here. The stock comes
     last, as its rows are wanted by everybody.
     """
-    customer = held(customer_id)
+    own_address = hold(customer_id)
     digest = sha256(json.dumps(request, sort_keys=True).encode()).digest()
     if key is not None and (document := answered(customer_id, key, digest)):
         return Placed(document, replayed=True)
@@ -149,42 +185,45 @@ def place_order_once(
     lines = lines_of(customer_id)
     total = total_of(lines)
     refuse(lines, total, expected_total)
-    address = address or address_of(customer)
+    address = address or complete(own_address)
     if total > LARGEST_TOTAL:
         raise TotalTooLargeError(f"An order can be of {LARGEST_TOTAL} at the most")
     now = timezone.now()
+    prices = {line["product_id"]: Decimal(line["price"]) for line in lines}
     with connection.cursor() as cursor:
-        order: dict[str, Any] = {
-            "customer_id": customer_id,
-            "date": now.date(),
-            "status": OrderStatus.PENDING.value,
-            "total": total,
-            "products": [line["product_id"] for line in lines],
-            "quantities": [line["quantity"] for line in lines],
-            "prices": [line["price"] for line in lines],
+        PLACE.run(
+            cursor,
+            customer_id=customer_id,
+            date=now.date(),
+            status=OrderStatus.PENDING.value,
+            total=total,
+            products=list(prices),
+            quantities=[line["quantity"] for line in lines],
+            prices=list(prices.values()),
             **address,
-            "now": now,
-            "by": str(by),
-        }
-        cursor.execute(PLACE, order)
+            now=now,
+            by=str(by),
+        )
         document = order_document(*cursor.fetchone())
         if key is not None:
-            cursor.execute(USE_KEY, [customer_id, key, digest, document])
+            USE_KEY.run(cursor, customer_id=customer_id, key=key, digest=digest, answer=document)
     # The lines before the products, in which order the admin deletes a product as well: no deadlock.
     if CartItem.objects.remove(lines) < len(lines):
         raise OutdatedError
     taken = stock.take({line["product_id"]: line["quantity"] for line in lines})
-    if taken != {line["product_id"]: Decimal(line["price"]) for line in lines}:
+    if taken != prices:
         raise OutdatedError
     return Placed(document)
 
 
-def held(customer_id: int) -> Customer:
-    """Lock the customer's row and return it; raise MissingError if it is gone, or erased."""
-    customer = Customer.objects.filter(pk=customer_id).select_for_update(no_key=True).first()
-    if not customer or customer.is_erased:
+def hold(customer_id: int) -> dict[str, str]:
+    """Lock the customer's row and return the address; raise MissingError if it is gone, or erased."""
+    with connection.cursor() as cursor:
+        HOLD_CUSTOMER.run(cursor, customer_id=customer_id)
+        row = cursor.fetchone()
+    if not row:
         raise MissingError("Customer not found")
-    return customer
+    return dict(zip(ADDRESS, row, strict=True))
 
 
 def answered(customer_id: int, key: str, digest: bytes) -> str | None:
@@ -193,7 +232,7 @@ def answered(customer_id: int, key: str, digest: bytes) -> str | None:
     Raises KeyReusedError if it was for another request.
     """
     with connection.cursor() as cursor:
-        cursor.execute(USED_KEY, [customer_id, key])
+        USED_KEY.run(cursor, customer_id=customer_id, key=key)
         used = cursor.fetchone()
     if not used:
         return None
@@ -203,9 +242,9 @@ def answered(customer_id: int, key: str, digest: bytes) -> str | None:
     return str(document)
 
 
-def address_of(customer: Customer) -> dict[str, str]:
+def complete(address: Mapping[str, str]) -> dict[str, str]:
     """Return the customer's own address; raise AddressMissingError if it lacks something."""
-    address = {name: getattr(customer, name).strip() for name in ADDRESS}
+    address = {name: text.strip() for name, text in address.items()}
     if missing := [name for name in ADDRESS if not address[name]]:
         fields = {name: ["This field is required."] for name in missing}
         raise AddressMissingError("The customer's address is not complete", fields=fields)
