@@ -15,15 +15,16 @@ LOCK = Prepared(
 
 # A statement of its own, as it sees what was committed while the locks were waited for. One that locks and
 # updates would meet the older rows of its snapshot, follow them to those it holds, and queue for these.
+# An order of more than there ever was, which psql may have stored, can be cancelled all the same.
 TAKE = Prepared(
     """
-    UPDATE product SET stock = stock - wanted.quantity
-    FROM unnest(%(products)s::integer[], %(quantities)s::integer[]) AS wanted (product_id, quantity)
+    UPDATE product SET stock = least(stock - wanted.quantity, 2147483647)
+    FROM unnest(%(products)s::integer[], %(quantities)s::bigint[]) AS wanted (product_id, quantity)
     WHERE product.product_id = wanted.product_id AND stock >= wanted.quantity
     RETURNING product.product_id, price
     """,
     products="integer[]",
-    quantities="integer[]",
+    quantities="bigint[]",
 )
 
 

@@ -295,7 +295,7 @@ class Prepared:
         except DatabaseError as error:
             if isinstance(error.__cause__, InvalidSqlStatementName):  # somebody discarded it
                 known.discard(self.name)
-            elif not isinstance(error, ProgrammingError):  # it is prepared nevertheless
+            else:  # it is prepared nevertheless
                 known.add(self.name)
             raise
         known.add(self.name)
