@@ -1,4 +1,4 @@
-"""What the seven admins share, with a million rows in the table.
+"""What the admins share.
 
 A change writes only what was changed, a deletion is counted instead of listed, and no link makes a page fail.
 """
@@ -54,7 +54,7 @@ from shop.admin.forms import (
 )
 
 DELETE_AT_ONCE = 500
-"""So many rows can be deleted in one go; each becomes a field of the page that asks whether one is sure."""
+"""How many rows can be deleted at once; each is a field of the page that asks whether one is sure."""
 
 
 def number_of(model: type[Model], foreign_key: str) -> Coalesce:
@@ -64,7 +64,7 @@ def number_of(model: type[Model], foreign_key: str) -> Coalesce:
 
 
 def list_link(model: type[Model], foreign_key: str, obj: Model, number: int) -> SafeString:
-    """Return the link to the list of the rows that refer to this object."""
+    """Link to the list of the rows that refer to this object."""
     meta = model._meta
     noun = meta.verbose_name if number == 1 else meta.verbose_name_plural
     url = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
@@ -72,7 +72,6 @@ def list_link(model: type[Model], foreign_key: str, obj: Model, number: int) -> 
 
 
 def change_link(obj: Model) -> SafeString:
-    """Return the link to this object's own page."""
     url = reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=[obj.pk])
     return format_html('<a href="{}">{}</a>', url, obj)
 
@@ -110,7 +109,7 @@ class OptimisticLocking(admin.options.BaseModelAdmin):
         return super().formfield_for_dbfield(db_field, request, show_hidden_initial=True, **kwargs)
 
     def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
-        """Have a choice of rows withstand what is forged."""
+        """Have choices of rows withstand forged keys."""
         if db_field.name in self.get_autocomplete_fields(request):
             kwargs |= {"form_class": RowChoiceField, "widget": RowSelect(db_field, self.admin_site)}
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
@@ -121,7 +120,6 @@ class Subtotal:
 
     @admin.display(ordering="subtotal")
     def subtotal(self, line: Any) -> Decimal:
-        """Return the quantity times the price."""
         return Decimal(line.subtotal)
 
 
@@ -135,7 +133,7 @@ class LineInline(Subtotal, OptimisticLocking, admin.TabularInline):
     max_num = MOST_LINES
 
     def get_formset(self, request: HttpRequest, obj: Model | None = None, **kwargs: Any) -> Any:
-        """Return the formset, which says when there are too many lines, and knows what the user may do."""
+        """Have the formset say when there are too many lines, and know what the user may do."""
         kwargs["validate_max"] = self.has_add_permission(request, obj)
         formset: Any = super().get_formset(request, obj, **kwargs)
         formset.editable = self.has_change_permission(request, obj)
@@ -153,7 +151,7 @@ class LineInline(Subtotal, OptimisticLocking, admin.TabularInline):
 
 
 class SafeAdmin(admin.ModelAdmin):
-    """An admin that no forged value and no simultaneous change makes fail."""
+    """An admin that neither forged values nor changes at the same moment make fail."""
 
     parent = ""
     """The foreign key to the row that is locked before rows of this table are."""
@@ -212,7 +210,6 @@ class SafeAdmin(admin.ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        """Show the form, or save it."""
         view = partial(super().changeform_view, request, object_id, form_url, extra_context)
         if request.method != "POST":
             return view()
@@ -221,25 +218,24 @@ class SafeAdmin(admin.ModelAdmin):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        """Ask whether to delete the row, or delete it."""
         view = partial(super().delete_view, request, object_id, extra_context)
         return self.write(request, view, object_id) if request.method == "POST" else view()
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> type[forms.ModelForm]:
-        """Return the form; after an attempt to save it that failed, as one that says why."""
+        """After a save that failed, return the form as one that says why."""
         form = super().get_form(request, obj, change=change, **kwargs)
         problem = getattr(request, "problem", None)
         return refusing(form, problem) if problem else form
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Save the rest, and find out now, not at the commit, whether all it refers to is still there."""
+        """Save the rest, and check the foreign keys now: at the commit it would be too late for a message."""
         super().save_related(request, form, formsets, change)
         connection.check_constraints()
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Return the list; Django forgets to treat a year it cannot compute with as any other bad value."""
+        """Treat a year that Python cannot compute with as Django treats other bad values."""
         try:
             return super().get_changelist_instance(request)
         except (ValueError, OverflowError) as error:
@@ -297,7 +293,6 @@ class ShopAdmin(OptimisticLocking, SafeAdmin):
         return super().get_search_results(request, queryset, search_term)
 
     def changed_columns(self, form: forms.ModelForm) -> list[str]:
-        """Return the columns to write after a change."""
         return form.changed_data
 
     def save_model(self, request: HttpRequest, obj: Model, form: forms.ModelForm, change: bool) -> None:
@@ -305,7 +300,7 @@ class ShopAdmin(OptimisticLocking, SafeAdmin):
         obj.save(update_fields=self.changed_columns(form) if change else None)
 
     def get_inline_instances(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """Return the inlines; lines that are too many for the page are left out, and the page says so."""
+        """Leave out lines that are too many for the page, and say so there."""
         inlines = super().get_inline_instances(request, obj)
         if not inlines or obj is None or obj.items.all()[: MOST_LINES + 1].count() <= MOST_LINES:
             return inlines
@@ -318,7 +313,7 @@ class ShopAdmin(OptimisticLocking, SafeAdmin):
         return []
 
     def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:
-        """Return what the formset is made with; its data is the request's own, where Django looks too."""
+        """Hand on the request's own data, not a copy: Django looks there, too."""
         kwargs: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
         return kwargs | {"data": request.POST} if "data" in kwargs else kwargs
 

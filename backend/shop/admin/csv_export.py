@@ -32,7 +32,7 @@ def csv_response(name: str, queryset: QuerySet[Any], columns: Mapping[str, str])
 
 
 def csv_parts(queryset: QuerySet[Any], columns: Mapping[str, str]) -> Iterator[str]:
-    """Give the header, then the rows, so many at once."""
+    """Yield the header, then the rows, ROWS_AT_ONCE at a time."""
     yield BYTE_ORDER_MARK + csv_lines([tuple(columns)])
     rows = queryset.values_list(*columns.values()).iterator(chunk_size=ROWS_AT_ONCE)
     for some_rows in batched(rows, ROWS_AT_ONCE, strict=False):
@@ -40,12 +40,11 @@ def csv_parts(queryset: QuerySet[Any], columns: Mapping[str, str]) -> Iterator[s
 
 
 def csv_lines(rows: Iterable[tuple[Any, ...]]) -> str:
-    """Return these rows as lines of CSV."""
     text = io.StringIO()
     csv.writer(text).writerows([harmless(cell) for cell in row] for row in rows)
     return text.getvalue()
 
 
 def harmless(cell: Any) -> Any:
-    """Return the cell, or for text the text with an apostrophe before all that would become a formula."""
+    """Put an apostrophe before all in a text that a spreadsheet would take for a formula."""
     return CELL_OF_A_FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell

@@ -1,4 +1,4 @@
-"""The forms of the admin: what they take, and what they do about what others wrote meanwhile."""
+"""The admin's forms, and how they deal with what others have saved meanwhile."""
 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
 
@@ -40,11 +40,10 @@ class PlainNumber(forms.Field):
     input_mode = "numeric"
 
     def __init__(self, **kwargs: Any) -> None:
-        """Take the place of the widget, which is none for numbers."""
         super().__init__(**kwargs | {"widget": forms.TextInput})
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
-        """Return what has a telephone show its digits."""
+        """Have telephones show their digits."""
         return {"class": "vIntegerField", "inputmode": self.input_mode}
 
     def to_python(self, value: Any) -> Any:
@@ -55,21 +54,17 @@ class PlainNumber(forms.Field):
 
 
 class WholeNumberField(PlainNumber, forms.IntegerField):
-    """A whole number."""
-
     default_error_messages = {"invalid": "Enter a whole number such as 1234, with digits alone."}
 
 
 class MoneyField(PlainNumber, forms.DecimalField):
-    """An amount of money."""
-
     pattern = re.compile(r"-?[0-9]+(\.[0-9]+)?")
     input_mode = "decimal"
     default_error_messages = {"invalid": "Enter a number such as 1234.50, with no comma."}
 
 
 def rows_by_key(queryset: QuerySet, keys: Iterable[str]) -> dict[str, Model]:
-    """Return the rows with these keys, by the key as a page has it; a text that can be no key has no row."""
+    """Return the rows with these keys, each by its key as text; what cannot be a key has no row."""
     clean = set()
     for key in keys:
         with suppress(ValidationError):
@@ -78,15 +73,14 @@ def rows_by_key(queryset: QuerySet, keys: Iterable[str]) -> dict[str, Model]:
 
 
 class RowChoiceField(forms.ModelChoiceField):
-    """A row of another table."""
+    """A choice of a row of another table, which a forged key does not make fail."""
 
-    known: Mapping[str, Model] | None = None
+    prefetched: Mapping[str, Model] | None = None
     """The rows in question by their keys, if they were fetched for many forms at once."""
 
     def row(self, key: str) -> Model | None:
-        """Return the row with this key, as a page has it."""
         queryset: Any = self.queryset
-        rows = rows_by_key(queryset, [key]) if self.known is None else self.known
+        rows = rows_by_key(queryset, [key]) if self.prefetched is None else self.prefetched
         return rows.get(key)
 
     def to_python(self, value: Any) -> Any:
@@ -111,8 +105,8 @@ class RowSelect(AutocompleteSelect):
         return [(None, options, 0)]
 
 
-def lines_of(text: str | None) -> list[str] | None:
-    """Return a text as something to compare: browsers send their own line ends."""
+def split_lines(text: str | None) -> list[str] | None:
+    """Split a text to compare it: browsers send their own line ends."""
     return text if text is None else re.split("\r\n|\r|\n", text)
 
 
@@ -124,7 +118,6 @@ class ShopForm(forms.ModelForm):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Bring the data up to date with what is stored."""
         super().__init__(*args, **kwargs)
         self.changed_by_others: set[str] = set()
         if self.is_bound:
@@ -133,21 +126,21 @@ class ShopForm(forms.ModelForm):
                     self.bring_up_to_date(name, self.stored(name))
 
     def stored(self, name: str) -> str:
-        """Return what is stored of a field, or for a new row what it begins with, as a page carries it."""
+        """Return a field's stored value, or in a new row its default, as text."""
         field = self.fields[name]
         return as_text(field, self.get_initial_for_field(field, name))
 
     def bring_up_to_date(self, name: str, now: str) -> None:
-        """Have the page show what is stored now, unless the user changed it; it was not if it is there."""
+        """Have the page show what is stored now, unless the user changed it."""
         data: Any = self.data
-        here, initial = self.add_prefix(name), self.add_initial_prefix(name)
-        seen = lines_of(data.get(initial))
+        html_name, html_initial_name = self.add_prefix(name), self.add_initial_prefix(name)
+        initial = split_lines(data.get(html_initial_name))
         if not self.instance._state.adding:
-            if lines_of(data.get(here)) == seen:
-                data[here] = now
-            elif seen != lines_of(now):
+            if split_lines(data.get(html_name)) == initial:
+                data[html_name] = now
+            elif initial != split_lines(now):
                 self.changed_by_others.add(name)
-        data[initial] = now
+        data[html_initial_name] = now
 
     def clean(self) -> dict[str, Any] | None:
         """Refuse what would overwrite a change of somebody else unseen."""
@@ -161,13 +154,13 @@ class ShopForm(forms.ModelForm):
 
 
 def as_text(field: forms.Field, value: Any) -> str:
-    """Return a value as a page carries it in a hidden field."""
+    """Return a value as it stands in a hidden field."""
     value = field.prepare_value(value)
     return "" if value is None else str(value)
 
 
 def shown(field: forms.Field, value: str) -> str:
-    """Return what people see of a value that a page carries."""
+    """Return the value of a hidden field as people read it."""
     if isinstance(field, RowChoiceField):
         row = field.row(value)
         return field.label_from_instance(row) if row else "nothing"
@@ -176,7 +169,7 @@ def shown(field: forms.Field, value: str) -> str:
 
 
 def refusing(form: type[forms.ModelForm], problem: ValidationError) -> type[forms.ModelForm]:
-    """Return this form as one that is never right, and says why."""
+    """Return this form as one that is never valid, with this problem as its error."""
 
     class RefusingForm(form):  # type: ignore[valid-type, misc]
         def clean(self) -> Any:
@@ -198,7 +191,6 @@ class CustomerForm(ShopForm):
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Ask for the password of a new customer; a known one may keep it."""
         super().__init__(*args, **kwargs)
         self.fields["new_password"].required = self.instance._state.adding
 
@@ -231,14 +223,12 @@ class OrderItemForm(LineForm):
     """A line of an order, which takes the product's price when none is given."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Let the price be left out, and say so."""
         super().__init__(*args, **kwargs)
         if price := self.fields.get("price_per_unit"):
             price.required = False
             price.help_text = "Left empty, it is the product's current price."
 
     def clean(self) -> dict[str, Any] | None:
-        """Put the product's price where none is given."""
         cleaned_data = super().clean()
         product = self.cleaned_data.get("product")
         if product and self.cleaned_data.get("price_per_unit", "invalid") is None:
@@ -262,7 +252,6 @@ class LineFormSet(forms.BaseInlineFormSet):
     """Whether the user may change lines, and so is told of those that are gone."""
 
     def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
-        """Bring the data up to date."""
         super().__init__(data, *args, **kwargs)
         self.gone: list[Cells] = []
         self.added: list[Model] = []
@@ -317,8 +306,8 @@ class LineFormSet(forms.BaseInlineFormSet):
         return cells
 
     @cached_property
-    def known(self) -> dict[str, dict[str, Model]]:
-        """Return the rows that the forms may be about, for each field that is a choice of rows."""
+    def prefetched(self) -> dict[str, dict[str, Model]]:
+        """Return the rows that the forms name, for each field that is a choice of rows."""
         found = {}
         for name, field in self.form.base_fields.items():
             if isinstance(field, RowChoiceField):
@@ -329,17 +318,17 @@ class LineFormSet(forms.BaseInlineFormSet):
         return found
 
     def add_fields(self, form: forms.ModelForm, index: int | None) -> None:
-        """Add the key without Django's query for it, and what is known of the choices."""
+        """Add the key without Django's query for it, and hand on the prefetched rows."""
         super().add_fields(form, index)
         key = self.model._meta.pk.name
         form.fields[key] = forms.IntegerField(
             initial=form.instance.pk, required=False, widget=forms.HiddenInput
         )
-        for name, known in self.known.items():
-            form.fields[name].known = known  # type: ignore[attr-defined]
+        for name, rows in self.prefetched.items():
+            form.fields[name].prefetched = rows  # type: ignore[attr-defined]
 
     def clean(self) -> None:
-        """Say what became of the lines meanwhile, and check them all against the rules of the table."""
+        """Say which lines others deleted or added meanwhile, and check the table's constraints."""
         problems: list[Any] = []
         if self.gone and self.editable:
             names = self.names([cells.get(("initial-", "product"), "") for cells in self.gone])
@@ -356,7 +345,7 @@ class LineFormSet(forms.BaseInlineFormSet):
             raise ValidationError(problems)
 
     def names(self, keys: Sequence[str]) -> str:
-        """Return the names of the products with these keys, as far as there are any; ten will do."""
+        """Name the products with these keys, ten at the most."""
         choice: Any = self.form.base_fields["product"]
         products = rows_by_key(choice.queryset, keys)
         names = [str(products.get(key, "a line")) for key in keys[:10]]

@@ -1,4 +1,4 @@
-"""The staff and their groups: Django's own admins, which stand what ours stand."""
+"""Users and groups: Django's own admins, made as safe as ours."""
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
