@@ -4,18 +4,24 @@ from django.db import models
 from django.test.utils import isolate_apps
 
 from shop.admin.base import cascade
+from shop.customers.models import RefreshToken
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
+from shop.orders.models import Delivery, IdempotencyKey, OrderHistory
 
 
 def test_the_tables_of_the_shop() -> None:
     assert cascade(Customer) == {
         Order: ["customer"],
         OrderItem: ["order__customer"],
+        Delivery: ["order__customer"],
+        OrderHistory: ["order__customer"],
         Cart: ["customer"],
         CartItem: ["cart__customer"],
+        IdempotencyKey: ["customer"],
+        RefreshToken: ["customer"],
     }
     assert cascade(Product) == {CartItem: ["product"]}
-    assert cascade(Order) == {OrderItem: ["order"]}
+    assert cascade(Order) == {OrderItem: ["order"], Delivery: ["order"], OrderHistory: ["order"]}
     assert cascade(Cart) == {CartItem: ["cart"]}
     assert cascade(Category) == {}
 
