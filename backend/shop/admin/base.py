@@ -96,6 +96,11 @@ def cascade(
     return found
 
 
+def is_lock_conflict(error: OperationalError) -> bool:
+    """Tell whether PostgreSQL ended a statement for what others have locked."""
+    return isinstance(error.__cause__, DeadlockDetected | LockNotAvailable)
+
+
 class OptimisticLocking(admin.options.BaseModelAdmin):
     """Compares a form with what its page showed, not with what the database holds when it comes back."""
 
@@ -198,7 +203,7 @@ class SafeAdmin(admin.ModelAdmin):
             except IntegrityError:
                 continue
             except OperationalError as error:
-                if not isinstance(error.__cause__, DeadlockDetected | LockNotAvailable):
+                if not is_lock_conflict(error):
                     raise
         request.problem = problem  # type: ignore[attr-defined]
         return run()

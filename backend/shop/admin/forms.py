@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from django import forms
-from django.contrib.admin.widgets import AutocompleteSelect
+from django.contrib.admin.widgets import AdminTextInputWidget, AutocompleteSelect
 from django.contrib.auth.password_validation import password_validators_help_text_html, validate_password
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
@@ -110,6 +110,11 @@ def split_lines(text: str | None) -> list[str] | None:
     return text if text is None else re.split("\r\n|\r|\n", text)
 
 
+def first_ten(names: Sequence[str]) -> str:
+    """List these names, and beyond ten how many more there are."""
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
 class ShopForm(forms.ModelForm):
     """A form that knows what its page showed, and compares it with what is stored when it comes back.
 
@@ -202,6 +207,34 @@ class CustomerForm(ShopForm):
                 validate_password(password, self.instance)
         except ValidationError as error:
             self.add_error("new_password", error)
+
+
+HOW_IT_IS_SENT = ("carrier", "tracking_number")
+
+
+class OrderForm(ShopForm):
+    """An order, with how its delivery is sent."""
+
+    carrier = forms.CharField(
+        label="Carrier",
+        max_length=50,
+        required=False,
+        widget=AdminTextInputWidget,
+        show_hidden_initial=True,
+    )
+    tracking_number = forms.CharField(
+        label="Tracking number",
+        max_length=100,
+        required=False,
+        widget=AdminTextInputWidget,
+        show_hidden_initial=True,
+    )
+
+    def get_initial_for_field(self, field: forms.Field, field_name: str) -> Any:
+        """Return what is stored, also of the delivery."""
+        if field_name in HOW_IT_IS_SENT:
+            return getattr(self.instance.delivery, field_name)
+        return super().get_initial_for_field(field, field_name)
 
 
 class LineForm(ShopForm):
@@ -347,9 +380,8 @@ class LineFormSet(forms.BaseInlineFormSet):
     def names(self, keys: Sequence[str]) -> str:
         """Name the products with these keys, ten at the most."""
         choice: Any = self.form.base_fields["product"]
-        products = rows_by_key(choice.queryset, keys)
-        names = [str(products.get(key, "a line")) for key in keys[:10]]
-        return ", ".join(names) + (f" and {len(keys) - 10} more" if len(keys) > 10 else "")
+        products = rows_by_key(choice.queryset, keys[:10])
+        return first_ten([str(products.get(key, "a line")) for key in keys])
 
     def check_constraints(self) -> None:
         """Add the messages of the CHECKs that lines break, in one query; Django makes one for each."""

@@ -2,34 +2,57 @@
 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
+from itertools import starmap
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.utils import display_for_value
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import OperationalError, transaction
-from django.db.models import QuerySet, Sum
-from django.http import HttpRequest, StreamingHttpResponse
+from django.db.models import Model, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
-from psycopg2.errors import LockNotAvailable
 
-from shop.admin.base import LineInline, ShopAdmin, Subtotal, change_link
+from shop.admin.base import LineInline, ShopAdmin, Subtotal, change_link, is_lock_conflict
 from shop.admin.csv_export import csv_response
-from shop.admin.forms import OrderItemForm
+from shop.admin.forms import HOW_IT_IS_SENT, OrderForm, OrderItemForm
 from shop.database.fields import AMOUNTS
 from shop.orders import workflow
-from shop.orders.models import Actor, Order, OrderItem, OrderItemQuerySet, OrderQuerySet, OrderStatus
+from shop.orders.models import (
+    Actor,
+    Delivery,
+    Order,
+    OrderHistory,
+    OrderItem,
+    OrderItemQuerySet,
+    OrderQuerySet,
+    OrderStatus,
+)
+
+MOVES = {
+    "process": OrderStatus.PROCESSING,
+    "ship": OrderStatus.SHIPPED,
+    "complete": OrderStatus.COMPLETED,
+    "cancel": OrderStatus.CANCELLED,
+}
+"""Where the actions, and the buttons of the same names, move an order."""
 
 MOVE_AT_ONCE = 50_000
 """How many orders can be moved in one go; each stays locked until all of them have moved."""
 
 LARGEST_TOTAL = AMOUNTS[1]
 """What total_amount can hold."""
+
+
+def move_asked_for(request: HttpRequest) -> OrderStatus | None:
+    """Return where the button that was pressed moves the order; None for those that only save."""
+    return next((status for name, status in MOVES.items() if f"_{name}" in request.POST), None)
 
 
 def totals_too_large(orders: Iterable[int]) -> dict[int, Decimal]:
@@ -52,8 +75,8 @@ class OrderItemInline(LineInline):
 class OrderAdmin(ShopAdmin):
     """Orders with their lines, whose sum is the total."""
 
-    fields = ("customer", "order_date", "status", "total_amount")
-    readonly_fields = ("total_amount",)
+    form = OrderForm
+    readonly_fields = ("status", "total_amount", "address", "its_history")
     inlines = (OrderItemInline,)
     list_display = ("order_id", "order_date", "its_customer", "status", "total_amount")
     list_filter = ("status",)
@@ -65,12 +88,86 @@ class OrderAdmin(ShopAdmin):
     date_hierarchy = "order_date"
     autocomplete_fields = ("customer",)
     ordering = ("-order_date", "-order_id")
-    actions = ("process", "ship", "complete", "cancel", "export")
+    actions = (*MOVES, "export")
 
     @admin.display(description="customer", ordering="customer")
     def its_customer(self, order: Any) -> SafeString:
         """Return name and e-mail address, one below the other: side by side they are too wide."""
         return format_html("{}<br>{}", order.customer, order.customer.email)
+
+    def lock(self, keys: Iterable[Any] | QuerySet) -> None:
+        """Lock their deliveries, too, in which the API may write a tracking number."""
+        super().lock(keys)
+        deliveries = Delivery.objects.filter(order__in=keys).order_by("pk")
+        list(deliveries.select_for_update(no_key=True).values_list("pk"))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show the delivery where there is one, and the history of an order that is no new one."""
+        sections: list[Any] = [(None, {"fields": ("customer", "order_date", "status", "total_amount")})]
+        if hasattr(obj, "delivery"):
+            sections.append(("Delivery", {"fields": ("address", *HOW_IT_IS_SENT)}))
+        if obj:
+            sections.append(("History", {"fields": ("its_history",)}))
+        return sections
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Take nothing for a delivery that is not there."""
+        fields = super().get_readonly_fields(request, obj)
+        return fields if hasattr(obj, "delivery") else (*fields, *HOW_IT_IS_SENT)
+
+    def address(self, order: Any) -> str:
+        """Return where the order goes, as on a parcel."""
+        to = order.delivery
+        return f"{to.first_name} {to.last_name}\n{to.strasse}\n{to.plz} {to.ort}"
+
+    def carrier(self, order: Any) -> str:
+        """Return what those see who may not change it."""
+        return str(order.delivery.carrier)
+
+    def tracking_number(self, order: Any) -> str:
+        """Return what those see who may not change it."""
+        return str(order.delivery.tracking_number)
+
+    @admin.display(description="status")
+    def its_history(self, order: Any) -> str:
+        """Return a line for each status: when the order came to it, and by whom."""
+        steps = order.history.order_by("pk")
+        lines = [(step.get_status_display(), display_for_value(step.at, ""), step.by) for step in steps]
+        return "\n".join(starmap("{}: {}, by {}".format, lines)) or "-"
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> Any:
+        """Offer a button for each status that the order may go to, beside those that only save it."""
+        if obj and self.has_change_permission(request, obj):
+            targets = workflow.TRANSITIONS[obj.status]
+            context["moves"] = [name for name, status in MOVES.items() if status in targets]
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def changed_columns(self, form: Any) -> list[str]:
+        """Leave out what is the delivery's."""
+        return [name for name in form.changed_data if name not in HOW_IT_IS_SENT]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Save the order, and move it if that was asked for."""
+        super().save_model(request, obj, form, change)
+        if sent := {name: form.cleaned_data[name] for name in HOW_IT_IS_SENT if name in form.changed_data}:
+            Delivery.objects.filter(order=obj).update(**sent)
+        if not change:
+            OrderHistory.objects.create(order=obj, status=obj.status, by=Actor.STAFF)
+        elif status := move_asked_for(request):
+            seen = request.POST.get("seen_status")
+            sources = [source for source in OrderStatus if source == seen]
+            if not self.move_and_log(request, [obj.pk], status, sources):
+                text = f"Somebody was faster: the order is {obj.status} now. Nothing was saved."
+                raise ValidationError(text)
+            obj.status = status
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save the lines, then the total they make, if it can be stored."""
@@ -78,6 +175,19 @@ class OrderAdmin(ShopAdmin):
         for total in totals_too_large([form.instance.pk]).values():
             raise ValidationError(f"The total would be {total:,}, more than {LARGEST_TOTAL:,}.")
         form.instance.update_total()
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        """Write no second line when all that was asked for is a move, which has its own."""
+        if message or not move_asked_for(request):
+            return super().log_change(request, obj, message)
+        return None
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """Stay with an order that was moved, and say where it is."""
+        if not move_asked_for(request):
+            return super().response_change(request, obj)
+        self.message_user(request, f"{obj} is {obj.status} now.", messages.SUCCESS)
+        return HttpResponseRedirect(request.get_full_path())
 
     @admin.action(permissions=["change"], description="Process selected %(verbose_name_plural)s")
     def process(self, request: HttpRequest, queryset: OrderQuerySet) -> None:
@@ -109,7 +219,7 @@ class OrderAdmin(ShopAdmin):
         try:
             moved = self.move_and_log(request, selected, status)
         except OperationalError as error:
-            if not isinstance(error.__cause__, LockNotAvailable):
+            if not is_lock_conflict(error):
                 raise
             text = "Somebody else is changing some of these orders at this moment. Try again."
             self.message_user(request, text, messages.ERROR)
@@ -127,10 +237,14 @@ class OrderAdmin(ShopAdmin):
 
     @transaction.atomic
     def move_and_log(
-        self, request: HttpRequest, orders: Sequence[int], status: OrderStatus
+        self,
+        request: HttpRequest,
+        orders: Sequence[int],
+        status: OrderStatus,
+        sources: Collection[OrderStatus] | None = None,
     ) -> dict[int, OrderStatus]:
-        """Move orders, and write it into the history of each; return what workflow.move() does."""
-        moved = workflow.move(orders=orders, to=status, by=Actor.STAFF)
+        """Move orders, and write it into the log of each; take and return what workflow.move() does."""
+        moved = workflow.move(orders=orders, to=status, by=Actor.STAFF, sources=sources)
         LogEntry.objects.bulk_create(
             LogEntry(
                 user_id=request.user.pk,  # type: ignore[misc]

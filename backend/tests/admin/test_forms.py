@@ -141,9 +141,10 @@ def test_new_date_does_not_bring_back_an_old_status(admin_client: Client, order:
 def test_new_status_does_not_bring_back_old_lines(
     admin_client: Client, order: Order, computer: Product
 ) -> None:
+    Order.objects.update(status="pending")
     form = open_form(admin_client, change_url(order))
     OrderItem.objects.update(quantity=3)
-    save(admin_client, change_url(order), form | {"status": "cancelled"})
+    save(admin_client, change_url(order), form | {"_cancel": "Cancel"})
     order.refresh_from_db()
     assert (order.items.get().quantity, order.total_amount, order.status) == (
         3,
@@ -260,7 +261,8 @@ def test_who_may_not_touch_lines_may_change_the_order(client: Client, order: Ord
     clerk = User.objects.create_user("clerk", is_staff=True)
     clerk.user_permissions.set(Permission.objects.filter(codename__in=["change_order", "view_orderitem"]))
     client.force_login(clerk)
-    form = open_form(client, change_url(order)) | {"status": "cancelled", "items-0-quantity": "9"}
+    Order.objects.update(status="pending")
+    form = open_form(client, change_url(order)) | {"_cancel": "Cancel", "items-0-quantity": "9"}
     save(client, change_url(order), form)
     order.refresh_from_db()
     assert (order.status, order.items.get().quantity, order.total_amount) == (
@@ -468,7 +470,6 @@ def test_bad_product_is_refused(
             {"items-0-price_per_unit": "zzz"},
             ["Enter a number such as 1234.50, with no comma."],
         ),
-        ({"status": "zzz"}, ["Select a valid choice. zzz is not one of the available choices."]),
         ({"order_date": "2025-02-30"}, ["Enter a valid date."]),
     ],
 )
