@@ -4,12 +4,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from shop.admin.base import ShopAdmin, list_link, number_of
 from shop.admin.forms import CustomerForm
+from shop.admin.stock import held_back
+from shop.catalog import stock
 from shop.customers.models import Customer
 from shop.orders.models import Order
 
@@ -47,3 +50,14 @@ class CustomerAdmin(ShopAdmin):
         if password := form.cleaned_data["new_password"]:
             obj.set_password(password)
         super().save_model(request, obj, form, change)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Delete the customer, and give back what their orders hold of the stock."""
+        self.delete_queryset(request, Customer.objects.filter(pk=obj.pk))
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
+        """Delete the customers, and give back what those of their orders hold that were not sent yet."""
+        held = held_back(Order.objects.filter(customer__in=list(queryset.values_list("pk", flat=True))))
+        super().delete_queryset(request, queryset)
+        stock.give_back(held)

@@ -22,6 +22,8 @@ from django.utils.translation import ngettext
 from shop.admin.base import LineInline, ShopAdmin, Subtotal, change_link, is_lock_conflict
 from shop.admin.csv_export import csv_response
 from shop.admin.forms import HOW_IT_IS_SENT, OrderForm, OrderItemForm
+from shop.admin.stock import held_back, stock_follows
+from shop.catalog import stock
 from shop.database.fields import AMOUNTS
 from shop.orders import workflow
 from shop.orders.models import (
@@ -73,7 +75,7 @@ class OrderItemInline(LineInline):
 
 @admin.register(Order)
 class OrderAdmin(ShopAdmin):
-    """Orders with their lines, whose sum is the total."""
+    """Orders with their lines, whose sum is the total and which the stock follows."""
 
     form = OrderForm
     readonly_fields = ("status", "total_amount", "address", "its_history")
@@ -155,7 +157,10 @@ class OrderAdmin(ShopAdmin):
         return [name for name in form.changed_data if name not in HOW_IT_IS_SENT]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Save the order, and move it if that was asked for."""
+        """Save the order, and move it if that was asked for.
+
+        It is moved before its lines are saved: those of a cancelled order no longer concern the stock.
+        """
         super().save_model(request, obj, form, change)
         if sent := {name: form.cleaned_data[name] for name in HOW_IT_IS_SENT if name in form.changed_data}:
             Delivery.objects.filter(order=obj).update(**sent)
@@ -170,11 +175,18 @@ class OrderAdmin(ShopAdmin):
             obj.status = status
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Save the lines, then the total they make, if it can be stored."""
-        super().save_related(request, form, formsets, change)
-        for total in totals_too_large([form.instance.pk]).values():
-            raise ValidationError(f"The total would be {total:,}, more than {LARGEST_TOTAL:,}.")
-        form.instance.update_total()
+        """Save the lines, then the total they make, if it can be stored and there is enough in stock.
+
+        The stock comes before the check of the foreign keys, as who deletes a product locks it in that order.
+        """
+        order = form.instance
+        with stock_follows([] if order.status == OrderStatus.CANCELLED else [order.pk]):
+            for formset in formsets:
+                self.save_formset(request, form, formset, change)
+            for total in totals_too_large([order.pk]).values():
+                raise ValidationError(f"The total would be {total:,}, more than {LARGEST_TOTAL:,}.")
+        super().save_related(request, form, [], change)
+        order.update_total()
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         """Write no second line when all that was asked for is a move, which has its own."""
@@ -188,6 +200,17 @@ class OrderAdmin(ShopAdmin):
             return super().response_change(request, obj)
         self.message_user(request, f"{obj} is {obj.status} now.", messages.SUCCESS)
         return HttpResponseRedirect(request.get_full_path())
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Delete the order, and give back what it holds of the stock."""
+        self.delete_queryset(request, Order.objects.filter(pk=obj.pk))
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
+        """Delete the orders, and give back what those hold that were not sent yet."""
+        held = held_back(Order.objects.filter(pk__in=list(queryset.values_list("pk", flat=True))))
+        super().delete_queryset(request, queryset)
+        stock.give_back(held)
 
     @admin.action(permissions=["change"], description="Process selected %(verbose_name_plural)s")
     def process(self, request: HttpRequest, queryset: OrderQuerySet) -> None:
@@ -302,11 +325,13 @@ class OrderItemAdmin(Subtotal, ShopAdmin):
 
     @transaction.atomic
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
-        """Delete the lines, and compute the totals of their orders anew, if they can be stored."""
+        """Delete the lines, and have stock and totals follow, if the totals can be stored."""
         self.lock(queryset.values("pk"))
-        orders = set(queryset.values_list("order_id", flat=True))
-        super().delete_queryset(request, queryset)
-        text = "Order {}: its total would be {:,}, more than {:,}."
-        if too_large := totals_too_large(orders):
-            raise ValidationError([text.format(*total, LARGEST_TOTAL) for total in too_large.items()])
-        Order.objects.filter(pk__in=orders).update_totals()
+        orders = Order.objects.filter(pk__in=set(queryset.values_list("order_id", flat=True)))
+        live = [order.pk for order in orders if order.status != OrderStatus.CANCELLED]
+        with stock_follows(live):
+            super().delete_queryset(request, queryset)
+            text = "Order {}: its total would be {:,}, more than {:,}."
+            if too_large := totals_too_large([order.pk for order in orders]):
+                raise ValidationError([text.format(*total, LARGEST_TOTAL) for total in too_large.items()])
+        orders.update_totals()
