@@ -174,7 +174,17 @@ class SafeAdmin(admin.ModelAdmin):
             list(parents.select_for_update(no_key=True).values_list("pk"))
         list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk"))
 
-    def write(self, request: HttpRequest, view: Callable[[], Any], *keys: str) -> Any:
+    def lock_to_delete(self, keys: Iterable[Any]) -> None:
+        """Lock rows that are to be deleted; some need others to be locked before."""
+        self.lock(keys)
+
+    def write(
+        self,
+        request: HttpRequest,
+        view: Callable[[], Any],
+        lock: Callable[[Iterable[Any]], None],
+        keys: Iterable[str],
+    ) -> Any:
         """Run a view that writes, in a transaction that locks the rows with these keys, as a URL has them.
 
         When others were quicker it runs once more, and finds what they did. When what it would write must not
@@ -190,7 +200,7 @@ class SafeAdmin(admin.ModelAdmin):
             request.POST = sent.copy()  # type: ignore[assignment]
             with transaction.atomic():
                 if clean:
-                    self.lock(clean)
+                    lock(clean)
                 return view()
 
         problem = ValidationError("Others were changing the same at this moment. Try again.")
@@ -218,13 +228,17 @@ class SafeAdmin(admin.ModelAdmin):
         view = partial(super().changeform_view, request, object_id, form_url, extra_context)
         if request.method != "POST":
             return view()
-        return self.write(request, view, *([object_id] if object_id else []))
+        return self.write(request, view, self.lock, [object_id] if object_id else [])
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> Any:
         view = partial(super().delete_view, request, object_id, extra_context)
-        return self.write(request, view, object_id) if request.method == "POST" else view()
+        return (
+            self.write(request, view, self.lock_to_delete, [object_id])
+            if request.method == "POST"
+            else view()
+        )
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
@@ -262,7 +276,7 @@ class SafeAdmin(admin.ModelAdmin):
             return action()
         if request.POST.get("select_across") == "1":
             selected = list(map(str, queryset.values_list("pk", flat=True)[: DELETE_AT_ONCE + 1]))
-        return self.write(request, action, *selected)
+        return self.write(request, action, self.lock_to_delete, selected)
 
 
 class ShopAdmin(OptimisticLocking, SafeAdmin):

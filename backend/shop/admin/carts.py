@@ -94,9 +94,12 @@ class CartItemAdmin(ShopAdmin):
         return super().get_queryset(request).select_related("cart__customer", "product")
 
     def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
-        """Save the line, and bring its cart, and the one it came from, up to date."""
-        super().save_model(request, obj, form, change)
+        """Bring its cart, and the one it came from, up to date, and save the line.
+
+        The carts are locked by that, as by a checkout and by whoever puts the same product in.
+        """
         self.touch([obj.cart_id, form.initial.get("cart")])
+        super().save_model(request, obj, form, change)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Delete the line, and bring its cart up to date."""

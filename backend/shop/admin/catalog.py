@@ -2,6 +2,7 @@
 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -11,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from shop.admin.base import ShopAdmin, list_link, number_of
 from shop.admin.csv_export import csv_response
+from shop.carts.models import CartItem
 from shop.catalog.models import LOW_STOCK, Category, Product
 
 
@@ -76,6 +78,12 @@ class ProductAdmin(ShopAdmin):
     ordering = ("product_id",)
     actions = ("export",)
     restriction = ("order_items", "part of %d order line", "part of %d order lines")
+
+    def lock_to_delete(self, keys: Iterable[Any] | QuerySet) -> None:
+        """Lock the lines of carts before the products, as a checkout does."""
+        lines = CartItem.objects.filter(product__in=keys).order_by("pk")
+        list(lines.select_for_update(no_key=True).values_list("pk"))
+        self.lock(keys)
 
     @admin.action(permissions=["view"], description="Export selected %(verbose_name_plural)s as CSV")
     def export(self, request: HttpRequest, queryset: QuerySet) -> StreamingHttpResponse:
