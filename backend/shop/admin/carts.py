@@ -5,16 +5,39 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.db import transaction
+from django.contrib import admin, messages
+from django.db import OperationalError, transaction
 from django.db.models import QuerySet, Sum
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
+from django.utils.html import format_html
 
-from shop.admin.base import LineInline, ShopAdmin, number_of
+from shop.admin.base import LineInline, ShopAdmin, change_link, is_lock_conflict, number_of
+from shop.admin.forms import first_ten
+from shop.carts.cart import OutOfStockError
 from shop.carts.models import Cart, CartItem
 from shop.database.fields import ZERO
+from shop.database.refusal import Refusal
+from shop.orders import checkout
+from shop.orders.models import Actor, Order
+
+PLACE_AT_ONCE = 100
+"""Of how many carts orders can be placed in one go."""
+
+MOST_MESSAGES = 10
+"""So many carts are spoken of, each in a message of its own; of more it is said how many there were."""
+
+
+def reason(refusal: Refusal) -> str:
+    """Return in one sentence why no order was placed."""
+    if isinstance(refusal, OutOfStockError):
+        items = refusal.details["items"]
+        short = [f"{i['product_name']} ({i['wanted']} wanted, {i['available']} available)" for i in items]
+        return f"{refusal}: {first_ten(short)}"
+    if isinstance(refusal, checkout.AddressMissingError):
+        return f"{refusal}: {', '.join(refusal.details['fields'])}"
+    return str(refusal)
 
 
 class CartItemInline(LineInline):
@@ -43,6 +66,7 @@ class CartAdmin(ShopAdmin):
     date_hierarchy = "last_updated"
     autocomplete_fields = ("customer",)
     ordering = ("-last_updated", "-cart_id")
+    actions = ("place_order",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Add number_of_lines, and fetch the customer, whose name is the cart's."""
@@ -67,6 +91,79 @@ class CartAdmin(ShopAdmin):
         """Save the cart as of now."""
         obj.last_updated = timezone.now()
         super().save_model(request, obj, form, change)
+
+    def has_order_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may sell."""
+        return request.user.has_perm("shop.add_order")
+
+    @admin.action(permissions=["order"], description="Place order")
+    def place_order(self, request: HttpRequest, queryset: QuerySet) -> None:
+        """Place an order of each selected cart, for its customer."""
+        carts = list(queryset[: PLACE_AT_ONCE + 1])
+        if len(carts) > PLACE_AT_ONCE:
+            text = f"More than {PLACE_AT_ONCE} carts are selected: place fewer orders at once."
+            self.message_user(request, text, messages.ERROR)
+        else:
+            self.place_orders(request, carts)
+
+    def place_orders(self, request: HttpRequest, carts: Sequence[Cart]) -> None:
+        """Place an order of each of these carts, in a transaction of its own, and say what became of it."""
+        placed: list[str] = []
+        refused: list[str] = []
+        for cart in carts:
+            try:
+                order_id = checkout.place_order(
+                    customer_id=cart.customer_id, expected_total=None, by=Actor.STAFF
+                ).order_id
+            except Refusal as refusal:
+                refused.append(f"{cart}: {reason(refusal)}.")
+            except OperationalError as error:
+                if not is_lock_conflict(error):
+                    raise
+                refused.append(f"{cart}: somebody else is changing it at this moment. Try again.")
+            else:
+                placed.append(format_html("{}: {} was placed.", cart, change_link(Order(pk=order_id))))
+        for texts, level, rest in (
+            (placed, messages.SUCCESS, "And {} more orders were placed."),
+            (refused, messages.ERROR, "And {} more carts stayed as they were."),
+        ):
+            more = len(texts) - MOST_MESSAGES
+            for text in [*texts[:MOST_MESSAGES], *([rest.format(more)] if more > 0 else [])]:
+                self.message_user(request, text, level)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> Any:
+        """Offer to place the order, beside what only saves the cart."""
+        may_save = obj and self.has_change_permission(request, obj)
+        context["may_place_order"] = may_save and self.has_order_permission(request)
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Place the order, if that was asked for, once the cart is saved, as the customer is locked first."""
+        response = super().changeform_view(request, object_id, form_url, extra_context)
+        if cart := getattr(request, "cart_to_order", None):
+            self.place_orders(request, [cart])
+        return response
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """Stay with a cart of which an order is to be placed."""
+        if "_place_order" not in request.POST or not self.has_order_permission(request):
+            return super().response_change(request, obj)
+        request.cart_to_order = obj  # type: ignore[attr-defined]
+        return HttpResponseRedirect(request.get_full_path())
 
 
 @admin.register(CartItem)

@@ -228,6 +228,25 @@ def test_staff_and_customer_put_the_same_into_the_cart(staff: Staff, cart: Cart,
     assert left_and_ordered(cart, gloves) == ([1], [])
 
 
+def test_two_of_the_staff_place_one_cart(staff: Staff, basket: Cart, gloves: Product) -> None:
+    selection = {"action": "place_order", "_selected_action": [basket.pk]}
+    url = reverse("admin:shop_cart_changelist")
+    results = at_once(*(partial(staff().post, url, selection) for _ in range(2)))
+    assert [result.status_code for result in results] == [302, 302]
+    assert Order.objects.count() == 1
+    assert stock_of(gloves) == 55
+
+
+def test_staff_press_place_order_as_the_customer_orders(staff: Staff, basket: Cart, gloves: Product) -> None:
+    client = staff()
+    form = open_form(client, change_url(basket)) | {"_place_order": "Place order"}
+    pressed, placed = at_once(partial(client.post, change_url(basket), form), partial(buy, basket.customer))
+    assert isinstance(placed, Placed | CartEmptyError), placed
+    assert pressed.status_code in (200, 302)
+    assert Order.objects.count() == 1
+    assert stock_of(gloves) == 55
+
+
 # Products
 
 
