@@ -52,6 +52,8 @@ from shop.admin.forms import (
     WholeNumberField,
     refusing,
 )
+from shop.database.refusal import MissingError
+from shop.orders.checkout import held
 
 DELETE_AT_ONCE = 500
 """How many rows can be deleted at once; each is a field of the page that asks whether one is sure."""
@@ -99,6 +101,14 @@ def cascade(
 def is_lock_conflict(error: OperationalError) -> bool:
     """Tell whether PostgreSQL ended a statement for what others have locked."""
     return isinstance(error.__cause__, DeadlockDetected | LockNotAvailable)
+
+
+def hold_customer(customer_id: int) -> None:
+    """Lock a customer who is to get an order or a cart; raise ValidationError if they are erased, or gone."""
+    try:
+        held(customer_id)
+    except MissingError as error:
+        raise ValidationError("This customer is erased.") from error
 
 
 class OptimisticLocking(admin.options.BaseModelAdmin):

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.html import format_html
 
-from shop.admin.base import LineInline, ShopAdmin, change_link, is_lock_conflict, number_of
+from shop.admin.base import LineInline, ShopAdmin, change_link, hold_customer, is_lock_conflict, number_of
 from shop.admin.forms import first_ten
 from shop.carts.cart import OutOfStockError
 from shop.carts.models import Cart, CartItem
@@ -89,6 +89,8 @@ class CartAdmin(ShopAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
         """Save the cart as of now."""
+        if "customer" in form.changed_data:
+            hold_customer(obj.customer_id)
         obj.last_updated = timezone.now()
         super().save_model(request, obj, form, change)
 

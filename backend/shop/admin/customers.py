@@ -36,6 +36,10 @@ class CustomerAdmin(ShopAdmin):
         )
         return customers
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who is erased stays so."""
+        return super().has_change_permission(request, obj) and not (obj and obj.is_erased)
+
     @admin.display(description="orders", ordering="number_of_orders")
     def their_orders(self, customer: Any) -> SafeString:
         """Link to the customer's orders."""

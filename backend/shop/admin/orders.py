@@ -19,7 +19,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 
-from shop.admin.base import LineInline, ShopAdmin, Subtotal, change_link, is_lock_conflict
+from shop.admin.base import LineInline, ShopAdmin, Subtotal, change_link, hold_customer, is_lock_conflict
 from shop.admin.csv_export import csv_response
 from shop.admin.forms import HOW_IT_IS_SENT, OrderForm, OrderItemForm
 from shop.admin.stock import held_back, stock_follows
@@ -161,6 +161,8 @@ class OrderAdmin(ShopAdmin):
 
         It is moved before its lines are saved: those of a cancelled order no longer concern the stock.
         """
+        if "customer" in form.changed_data:
+            hold_customer(obj.customer_id)
         super().save_model(request, obj, form, change)
         if sent := {name: form.cleaned_data[name] for name in HOW_IT_IS_SENT if name in form.changed_data}:
             Delivery.objects.filter(order=obj).update(**sent)

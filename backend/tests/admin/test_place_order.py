@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from shop.models import Cart, CartItem, Customer, Order, OrderHistory, Product
@@ -203,6 +204,61 @@ def test_who_may_not_change_carts_has_the_action_alone(clerk: Clerk, basket: Car
     assert not Order.objects.exists()
     act(client, basket)
     is_ordered(basket)
+
+
+# Customers who are erased
+
+
+@pytest.fixture
+def erased(placed: Order) -> Customer:
+    """Ada, whose order stays in the books."""
+    customer = placed.customer
+    customer.email = f"deleted-{customer.pk}@invalid"
+    customer.first_name, customer.last_name = "Deleted", "customer"
+    customer.strasse = customer.plz = customer.ort = ""
+    customer.save()
+    Cart.objects.all().delete()
+    return customer
+
+
+@pytest.mark.parametrize("table", ["order", "cart"])
+def test_an_erased_customer_gets_nothing_new(
+    admin_client: Client, erased: Customer, deborah: Customer, table: str
+) -> None:
+    model: Any = {"order": Order, "cart": Cart}[table]
+    url = reverse(f"admin:shop_{table}_add")
+    before = model.objects.count()
+    response = admin_client.post(url, open_form(admin_client, url) | {"customer": str(erased.pk)})
+    assert errors_of(response) == ["This customer is erased."]
+    assert model.objects.count() == before
+    other = model.objects.create(customer=deborah)
+    form = open_form(admin_client, change_url(other)) | {"customer": str(erased.pk)}
+    assert errors_of(admin_client.post(change_url(other), form)) == ["This customer is erased."]
+    other.refresh_from_db()
+    assert other.customer == deborah
+
+
+def test_the_pages_of_an_erased_customer(admin_client: Client, erased: Customer, placed: Order) -> None:
+    page = admin_client.get(change_url(erased)).content.decode()
+    assert f"deleted-{erased.pk}@invalid" in page
+    assert 'name="_save"' not in page
+    assert admin_client.post(change_url(erased), {"first_name": "Ada"}).status_code == 403
+    form = open_form(admin_client, change_url(placed))
+    assert form["customer"] == str(erased.pk)
+    assert admin_client.post(change_url(placed), form | {"_complete": "Complete"}).status_code == 302
+    assert "Deleted customer" in admin_client.get("/admin/shop/customer/").content.decode()
+
+
+def test_a_cart_that_an_erased_customer_has_nevertheless(
+    admin_client: Client, erased: Customer, gloves: Product
+) -> None:
+    """psql can make one."""
+    cart = Cart.objects.create(customer=erased)
+    CartItem.objects.create(cart=cart, product=gloves, quantity=1)
+    assert messages_of(act(admin_client, cart)) == [
+        ("error", "Cart of Deleted customer: Customer not found."),
+    ]
+    assert Order.objects.count() == 1
 
 
 def test_a_name_is_no_markup_in_a_message(admin_client: Client, basket: Cart) -> None:

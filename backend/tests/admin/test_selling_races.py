@@ -12,6 +12,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from shop.carts import cart as carts
+from shop.database.refusal import MissingError
 from shop.models import Cart, CartItem, Customer, Order, OrderHistory, OrderItem, Product
 from shop.orders.books import faults
 from shop.orders.checkout import CartEmptyError, Placed, TotalChangedError, place_order
@@ -166,6 +167,42 @@ def test_a_deletion_and_a_cancellation_give_back_once(
     assert deleted.status_code == 302
     assert not Order.objects.exists()
     assert (stock_of(gloves), stock_of(computer)) == (58, 2)
+
+
+def test_a_customer_is_deleted_while_ordering(staff: Staff, gloves: Product) -> None:
+    client = staff()
+    for turn in range(ROUNDS):
+        buyer = Customer.objects.create(
+            first_name="E", last_name="E", email=f"{turn}@example.com", strasse="S 1", plz="1", ort="B"
+        )
+        carts.put(customer_id=buyer.pk, product_id=gloves.pk, quantity=1)
+        form = open_form(client, add_url(Order)) | {"customer": str(buyer.pk)}
+        form = new_line(form, product=gloves.pk, quantity=2)
+        deleted, placed, added = at_once(
+            partial(staff().post, delete_url(buyer), {"post": "yes"}),
+            partial(buy, buyer),
+            partial(client.post, add_url(Order), form),
+        )
+        assert deleted.status_code == 302
+        assert isinstance(placed, Placed | MissingError), placed
+        if added.status_code == 200:
+            assert set(errors_of(added)) <= {"This customer is erased.", *NO_CHOICE}
+        assert not Order.objects.exists()
+        assert stock_of(gloves) == 58
+
+
+def test_a_new_order_of_a_customer_who_is_being_deleted(
+    staff: Staff, jonas: Customer, gloves: Product
+) -> None:
+    client = staff()
+    form = open_form(client, add_url(Order)) | {"customer": str(jonas.pk)}
+    result = meanwhile(
+        f"SELECT FROM customer WHERE customer_id = {jonas.pk} FOR NO KEY UPDATE",
+        partial(client.post, add_url(Order), new_line(form, product=gloves.pk, quantity=2)),
+        f"DELETE FROM customer WHERE customer_id = {jonas.pk} RETURNING 1",
+    )
+    assert errors_of(result) == ["This customer is erased.", *NO_CHOICE]
+    assert stock_of(gloves) == 58
 
 
 # Carts
