@@ -53,7 +53,7 @@ from shop.admin.forms import (
     refusing,
 )
 from shop.database.refusal import MissingError
-from shop.orders.checkout import held
+from shop.orders.checkout import hold
 
 DELETE_AT_ONCE = 500
 """How many rows can be deleted at once; each is a field of the page that asks whether one is sure."""
@@ -106,7 +106,7 @@ def is_lock_conflict(error: OperationalError) -> bool:
 def hold_customer(customer_id: int) -> None:
     """Lock a customer who is to get an order or a cart; raise ValidationError if they are erased, or gone."""
     try:
-        held(customer_id)
+        hold(customer_id)
     except MissingError as error:
         raise ValidationError("This customer is erased.") from error
 

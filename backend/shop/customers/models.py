@@ -77,6 +77,10 @@ class Customer(models.Model):
     def __str__(self) -> str:
         return f"{self.first_name} {self.last_name}"
 
+    @property
+    def is_erased(self) -> bool:
+        return bool(self.email == f"deleted-{self.pk}@invalid")
+
     def set_password(self, raw_password: str) -> None:
         """Put the hash of this password on the instance; save() stores it."""
         self.password = make_password(raw_password)

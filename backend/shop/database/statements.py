@@ -19,7 +19,6 @@ from django.db import (
     DatabaseError,
     InterfaceError,
     OperationalError,
-    ProgrammingError,
     connections,
 )
 from django.db.backends.base.base import BaseDatabaseWrapper
