@@ -11,10 +11,12 @@ from django.test import Client
 from pytest_django.live_server_helper import LiveServer
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from shop.models import Cart, Customer, Order, Product
+from shop.orders.models import Delivery
 from tests.support.browser import WAIT_SECONDS, stopped_by_policy
 from tests.support.serving import developing
 
@@ -71,6 +73,28 @@ def test_an_order_gets_a_line_by_search_and_a_new_total(
         ("Elegant Marble Gloves", 1, Decimal("235.99")),
         ("Handmade Wooden Computer", 2, Decimal("369.35")),
     ]
+
+
+def test_an_order_is_sent_by_a_button(
+    browser: Chrome, signed_in: LiveServer, find: Callable[[str], WebElement], placed: Order
+) -> None:
+    """It saves the page, too; Enter in a field only does that."""
+    url = f"{signed_in}/admin/shop/order/{placed.pk}/change/"
+    browser.get(url)
+    find("#id_carrier").send_keys("DHL", Keys.ENTER)
+    assert find(".messagelist .success").text == f"The order “Order {placed.pk}” was changed successfully."
+    browser.get(url)
+    assert find(".field-status .readonly").text == "Pending"
+    find("#id_tracking_number").send_keys("JJD1")
+    find(".submit-row [name=_ship]").click()
+    assert find(".messagelist .success").text == f"Order {placed.pk} is shipped now."
+    assert find(".field-status .readonly").text == "Shipped"
+    history = find(".field-its_history .readonly").text.splitlines()
+    assert [line.split(":")[0] for line in history] == ["Pending", "Shipped"]
+    buttons = browser.find_elements(By.CSS_SELECTOR, ".submit-row input[type=submit]")
+    assert [button.get_attribute("value") for button in buttons][-2:] == ["Complete", "Cancel"]
+    delivery = Delivery.objects.get()
+    assert (delivery.carrier, delivery.tracking_number) == ("DHL", "JJD1")
 
 
 def test_the_policy_stops_what_stands_in_a_page(browser: Chrome, signed_in: LiveServer) -> None:
