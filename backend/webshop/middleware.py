@@ -8,12 +8,16 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
-from django.views import defaults
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseForbidden, QueryDict
+from django.views import csrf, defaults
 
 from shop.api.errors import DATABASE_AWAY, RETRY_AFTER_SECONDS
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+STALE_FORM = (
+    "<!doctype html><title>Webshop</title><p>This form is too old, or cookies are off. "
+    "Go back, load the page again and send it once more."
+)
 OUTAGE = f"<!doctype html><title>Webshop</title><p>{DATABASE_AWAY}. Try again in a moment."
 
 
@@ -75,6 +79,14 @@ def without_form(page: Callable[..., HttpResponse]) -> Callable[..., HttpRespons
 bad_request = without_form(defaults.bad_request)
 permission_denied = without_form(defaults.permission_denied)
 page_not_found = without_form(defaults.page_not_found)
+
+
+def csrf_failure(request: HttpRequest, reason: str) -> HttpResponse:
+    """Answer a form without the token of its page (CSRF_FAILURE_VIEW); with DEBUG as Django does.
+
+    The style of Django's page stands in it, where the Content-Security-Policy stops it.
+    """
+    return csrf.csrf_failure(request, reason) if settings.DEBUG else HttpResponseForbidden(STALE_FORM)
 
 
 @without_form

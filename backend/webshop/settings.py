@@ -105,6 +105,8 @@ CONTENT_SECURITY_POLICY = {
 # From these origins forms may be sent, besides the one that a page came from.
 CSRF_TRUSTED_ORIGINS = env_origins("DJANGO_CSRF_TRUSTED_ORIGINS")
 
+CSRF_FAILURE_VIEW = "webshop.middleware.csrf_failure"
+
 # On pages of these origins scripts may call the API, with tokens, not with cookies.
 CORS_ALLOWED_ORIGINS = env_origins("DJANGO_CORS_ORIGINS")
 if CORS_ALLOWED_ORIGINS:

@@ -82,3 +82,18 @@ def test_forms_come_from_trusted_origins(settings: Settings, origin: str, status
     form = client.get("/admin/login/").context["csrf_token"]
     data = {"csrfmiddlewaretoken": str(form), "username": "nobody", "password": "wrong"}
     assert client.post("/admin/login/", data, headers={"origin": origin}).status_code == status
+
+
+@pytest.mark.django_db
+def test_a_form_without_its_token_is_answered_in_words(settings: Settings) -> None:
+    """Without a style, which the policy would stop; in development Django's own page says why."""
+    client = Client(enforce_csrf_checks=True)
+    response = client.post("/admin/login/", {"username": "nobody", "password": "wrong"})
+    assert (response.status_code, response.content) == (
+        403,
+        b"<!doctype html><title>Webshop</title><p>This form is too old, or cookies are off. "
+        b"Go back, load the page again and send it once more.",
+    )
+    assert "default-src 'self'" in response["Content-Security-Policy"]
+    settings.DEBUG = True
+    assert b"CSRF cookie not set" in client.post("/admin/login/", {}).content
