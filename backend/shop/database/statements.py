@@ -14,13 +14,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg2.extensions
 from django.core.exceptions import ImproperlyConfigured
-from django.db import (
-    DEFAULT_DB_ALIAS,
-    DatabaseError,
-    InterfaceError,
-    OperationalError,
-    connections,
-)
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import BigIntegerField, DecimalField, Expression, Field, QuerySet, Subquery
@@ -167,6 +161,18 @@ def clamped(arguments: Sequence[int]) -> list[int]:
 prepared: WeakKeyDictionary[psycopg2.extensions.connection, set[str]] = WeakKeyDictionary()
 
 
+def is_corrected(name: str, driver: psycopg2.extensions.connection, error: Exception) -> bool:
+    """Tell whether `prepared` was wrong about a statement that failed, and correct it."""
+    match error.__cause__:
+        case InvalidSqlStatementName():  # somebody discarded all of them
+            del prepared[driver]
+        case DuplicatePreparedStatement():  # behind a pooler, somebody prepared it before
+            prepared[driver].add(name)
+        case _:
+            return False
+    return True
+
+
 class Statement:
     """A QuerySet whose rows are JSON objects, compiled once and run with new arguments each time.
 
@@ -227,21 +233,16 @@ class Statement:
         try:
             return self.run(connection, clamped(arguments))
         except (DatabaseError, InterfaceError) as error:
-            if connection.in_atomic_block or not (driver := connection.connection):
+            driver = connection.connection
+            is_lost = driver and driver.closed and connection.settings_dict["CONN_HEALTH_CHECKS"]
+            if not (is_lost or is_corrected(self.name, driver, error)) or connection.in_atomic_block:
                 raise
-            match error.__cause__:
-                case InvalidSqlStatementName():  # somebody discarded it
-                    del prepared[driver]
-                case DuplicatePreparedStatement():  # it was prepared in a run that failed then
-                    prepared[driver].add(self.name)
-                case _ if driver.closed and connection.settings_dict["CONN_HEALTH_CHECKS"]:
-                    connection.close()
-                case _:
-                    raise
+            if is_lost:
+                connection.close()
             return self.run(connection, clamped(arguments))
 
     def run(self, connection: BaseDatabaseWrapper, values: Sequence[int]) -> list[str]:
-        """Return the first rows for these values, and prepare the statement on the way if it is not."""
+        """Return the first rows for these values, and prepare the statement before if it is not."""
         with connection.cursor() as cursor:
             if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
                 # A transaction pooler: what is prepared here may not be there for the next transaction.
@@ -249,16 +250,12 @@ class Statement:
                 cursor.execute(f"{bound.sql} LIMIT {CHUNK}", bound.parameters)
             else:
                 known = prepared.setdefault(cursor.connection, set())
-                execute = f"EXECUTE {self.name}" + (f" ({', '.join(map(str, values))})" if values else "")
-                if self.name in known:
-                    cursor.execute(execute)
-                else:
-                    try:
-                        cursor.execute(f"{self.prepare(cursor)}; {execute}")
-                    except OperationalError:  # such as a deadlock: it is prepared nevertheless
-                        known.add(self.name)
-                        raise
+                if self.name not in known:
+                    cursor.execute(self.prepare(cursor))  # by itself: what fails below leaves it prepared
                     known.add(self.name)
+                cursor.execute(
+                    f"EXECUTE {self.name}" + (f" ({', '.join(map(str, values))})" if values else "")
+                )
             return [row for (row,) in cursor.fetchall()]
 
     def page(self, *arguments: int, limit: int, offset: int) -> list[str]:
@@ -283,18 +280,16 @@ class Prepared:
         self.execute = f"EXECUTE {self.name} ({', '.join(f'%({name})s' for name in types)})"
 
     def run(self, cursor: CursorWrapper, **values: Any) -> None:
-        """Run it, once, and prepare it on the way if it is not."""
+        """Run it, once, and prepare it before if it is not."""
         if cursor.db.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
             cursor.execute(self.sql, values)
             return
         known = prepared.setdefault(cursor.connection, set())
-        execute = cursor.mogrify(self.execute, values).decode()
         try:
-            cursor.execute(execute if self.name in known else f"{self.prepare}; {execute}")
-        except DatabaseError as error:
-            if isinstance(error.__cause__, InvalidSqlStatementName):  # somebody discarded it
-                known.discard(self.name)
-            else:  # it is prepared nevertheless
+            if self.name not in known:
+                cursor.execute(self.prepare)
                 known.add(self.name)
+            cursor.execute(self.execute, values)
+        except DatabaseError as error:
+            is_corrected(self.name, cursor.connection, error)
             raise
-        known.add(self.name)

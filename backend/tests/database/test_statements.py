@@ -60,8 +60,9 @@ def test_the_rows_are_those_of_the_queryset(monkeypatch: pytest.MonkeyPatch, *, 
             with CaptureQueriesContext(connection) as queries:
                 found = statement.fetch(*arguments)
             assert [json.loads(row) for row in found] == expected
-            assert len(queries) == 1
-            assert ("EXECUTE" in queries[0]["sql"]) is prepared
+            *before, last = (query["sql"] for query in queries)
+            assert all(sql.startswith("PREPARE") for sql in before)
+            assert last.startswith("EXECUTE") is prepared
             assert statement.page(*arguments, limit=2, offset=1) == found[1:3]
             rows += len(found)
     assert rows > 250
@@ -79,10 +80,9 @@ def test_a_statement_is_compiled_and_prepared_once(gloves: Product) -> None:
     with CaptureQueriesContext(connection) as queries:
         for _ in range(3):
             assert statement.fetch() == [f'{{"id":{gloves.pk},"name":"Elegant Marble Gloves"}}']
-    first, second, third = (query["sql"] for query in queries)
+    first, *others = (query["sql"] for query in queries)
     assert first.startswith("PREPARE shop_")
-    assert second == third
-    assert second.startswith("EXECUTE shop_")
+    assert others == [f"EXECUTE {statement.name}"] * 3
     assert builds == ["built"] * 2  # the second one shows that it is always the same
 
 
@@ -156,8 +156,11 @@ def test_what_was_prepared_in_a_run_that_failed_is_known_then(gloves: Product) -
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_first_run_that_fails_leaves_the_statement_prepared(gloves: Product) -> None:
-    """Within a transaction as well, where nothing can be asked again."""
+@pytest.mark.parametrize(
+    "lock", ["SELECT FROM product FOR UPDATE", "LOCK TABLE product IN ACCESS EXCLUSIVE MODE"]
+)
+def test_a_first_run_that_fails_harms_no_later_one(lock: str, gloves: Product) -> None:
+    """Within a transaction as well, where nothing can be asked again, whether it was prepared or not."""
 
     def locked(product_id: Any) -> Any:
         return Product.objects.filter(pk=product_id).select_for_update()
@@ -166,15 +169,15 @@ def test_a_first_run_that_fails_leaves_the_statement_prepared(gloves: Product) -
         statement = Statement(locked, PRODUCT, 1)
 
     @transaction.atomic
-    def lock() -> int:
+    def fetch() -> int:
         connection.cursor().execute("SET LOCAL lock_timeout = '100ms'")
         return len(statement.fetch(gloves.pk))
 
     with session() as other:
-        other.execute("SELECT FROM product FOR UPDATE")
+        other.execute(lock)
         with pytest.raises(OperationalError, match="lock timeout"):
-            lock()
-    assert lock() == 1
+            fetch()
+    assert fetch() == 1
 
 
 @pytest.mark.django_db
@@ -289,11 +292,14 @@ def test_sql_of_ones_own_is_prepared_once(
             assert gloves.name == name
     assert rowcount == 0
     updates = [query["sql"] for query in queries if "product_id" not in query["sql"][:30]]
-    assert [sql[:7] for sql in updates] == (["UPDATE "] * 3 if pooled else ["PREPARE", "EXECUTE", "EXECUTE"])
+    assert [sql[:7] for sql in updates] == (["UPDATE "] * 3 if pooled else ["PREPARE", *["EXECUTE"] * 3])
 
 
 @pytest.mark.django_db(transaction=True)
-def test_sql_of_ones_own_whose_first_run_fails_is_prepared(gloves: Product) -> None:
+@pytest.mark.parametrize(
+    "lock", ["SELECT FROM product FOR UPDATE", "LOCK TABLE product IN ACCESS EXCLUSIVE MODE"]
+)
+def test_a_first_run_of_sql_of_ones_own_that_fails_harms_no_later_one(lock: str, gloves: Product) -> None:
     rename = Prepared(RENAMED, **RENAME)
 
     @transaction.atomic
@@ -304,7 +310,7 @@ def test_sql_of_ones_own_whose_first_run_fails_is_prepared(gloves: Product) -> N
             return int(cursor.rowcount)
 
     with session() as other:
-        other.execute("SELECT FROM product FOR UPDATE")
+        other.execute(lock)
         with pytest.raises(OperationalError, match="lock timeout"):
             run()
     assert run() == 1
