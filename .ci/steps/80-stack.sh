@@ -53,5 +53,5 @@ sh -c 'set -a && . ./.env && docker stack deploy -c compose.prod.yml shop'
 wait_for 180 serves
 docker stack services shop
 docker service update --force --detach shop_migrate
-docker service update --force shop_web
+docker service update --force shop_web --update-delay 0s --update-monitor 2s
 serves || fail 'it does not serve after an update'
