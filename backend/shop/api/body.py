@@ -81,7 +81,7 @@ def unfit(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
             yield path, "This is no number."
         case Members():
             for name in value.twice:
-                yield path or name, "This member is there twice."
+                yield f"{path}.{name}" if path else name, "This member is there twice."
             for name, member in value.items():
                 inner = f"{path}.{name}" if path else name
                 if UNSTORABLE.search(name):

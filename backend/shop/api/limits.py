@@ -120,7 +120,7 @@ def name_of(request: HttpRequest, caller: Caller) -> str:
 
 
 class SignInAttempt:
-    """An attempt to sign in to an account, which is its kind and its name.
+    """An attempt to sign in to an account, which is its kind and its name; SIGN_INS count the address before.
 
     It is counted twice: in the cache, where the admin counts its own, and in the database, as not all
     processes need have a cache in common.
@@ -133,14 +133,11 @@ class SignInAttempt:
         self.with_the_admins = SignIn(self.account, address)
 
     def count(self, usage: Usage) -> None:
-        """Count it; raise ApiError (429) for one too many, which is none of the account's for an address."""
-        for limit, who in ((SIGN_INS, self.network), (SIGN_INS_OF_ACCOUNT, self.account)):
-            usage.count(limit, who)
-            if seconds := usage.retry_after:
-                logger.warning(
-                    "sign-in refused for %d s: %s, account %.12s", seconds, self.network, self.account
-                )
-                raise too_many(seconds)
+        """Count it; raise ApiError (429) for one too many."""
+        usage.count(SIGN_INS_OF_ACCOUNT, self.account)
+        if seconds := usage.retry_after:
+            logger.warning("sign-in refused for %d s: %s, account %.12s", seconds, self.network, self.account)
+            raise too_many(seconds)
         if seconds := self.with_the_admins.refused_for():
             raise too_many(seconds)
 

@@ -58,7 +58,7 @@ class WriteEndpoint:
         form: type[forms.Form],
         *,
         missing: str = "",
-        limit: Limit | None = WRITES,
+        limit: Limit = WRITES,
     ) -> None:
         """Take the name and the docstring from `act`."""
         update_wrapper(self, act)
@@ -83,8 +83,7 @@ class WriteEndpoint:
         """Do it; raise ApiError for what stands against it, in the order that docs/API.md has."""
         everybody = self.audience.is_everybody
         caller = ANONYMOUS if everybody else self.audience.identify(request, ids)
-        if self.limit:
-            usage.count(self.limit, name_of(request, caller))
+        usage.count(self.limit, name_of(request, caller))
         if not everybody:
             self.audience.admit(caller, ids, self.hidden())
         usage.check()
@@ -97,6 +96,13 @@ class WriteEndpoint:
         if self.missing:
             return ApiError(HTTPStatus.NOT_FOUND, f"{self.missing} not found")
         return ApiError(HTTPStatus.FORBIDDEN, "You may not see this")
+
+
+def no_content() -> HttpResponse:
+    """Answer with 204, which has no type."""
+    response = HttpResponse(status=HTTPStatus.NO_CONTENT)
+    del response["Content-Type"]
+    return response
 
 
 def perform(act: Act, write: Write, ids: Mapping[str, int]) -> HttpResponse:

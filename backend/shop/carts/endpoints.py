@@ -3,12 +3,12 @@
 from http import HTTPStatus
 from typing import Any
 
-from django.db.models import QuerySet, Value
+from django.db.models import QuerySet
 from django.http import HttpResponse, JsonResponse
 
 from shop.api.audience import Audience
 from shop.api.reading import detail_endpoint, list_endpoint
-from shop.api.writing import Write, write_endpoint
+from shop.api.writing import Write, no_content, write_endpoint
 from shop.carts import cart
 from shop.carts.forms import LineForm, QuantityForm
 from shop.carts.models import CART_LINE_ROW, Cart, CartItem
@@ -55,8 +55,8 @@ def add_item(write: Write, *, customer_id: int) -> HttpResponse:
 
 
 def product_in(customer_id: int, product_id: int) -> QuerySet[Product]:
-    """What the path of a line names: a product, whoever asks."""
-    return Product.objects.filter(pk=product_id).annotate(customer_id=Value(customer_id))
+    """What the path of a line names: a product, whosever cart it is."""
+    return Product.objects.filter(pk=product_id)
 
 
 @write_endpoint(Audience(owner=True, target=product_in, missing="Product"), QuantityForm, missing="Customer")
@@ -70,11 +70,11 @@ def set_item(write: Write, *, customer_id: int, product_id: int) -> HttpResponse
 def remove_item(write: Write, *, customer_id: int, product_id: int) -> HttpResponse:
     """Take a product out of the cart."""
     cart.remove(customer_id=customer_id, product_id=product_id)
-    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    return no_content()
 
 
 @write_endpoint(OWNER, missing="Customer")
 def empty_cart(write: Write, *, customer_id: int) -> HttpResponse:
     """Take everything out of the cart."""
     cart.remove(customer_id=customer_id)
-    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    return no_content()

@@ -133,7 +133,7 @@ def request_reset(*, email: str) -> None:
 
     Without one a mail to nobody is made, which takes as long.
     """
-    customer = Customer.objects.filter(email=email).first() or Customer(pk=0)
+    customer = Customer.objects.without_erased().filter(email=email).first() or Customer(pk=0)
     digest = password_digest(reset_secret(customer), settings.SECRET_KEY)
     token = signing.dumps([customer.pk, digest], salt=RESET_SALT)
     send_mail(
@@ -150,7 +150,7 @@ def reset_password(*, token: str, new_password: str) -> None:
         pk, digest = signing.loads(token, salt=RESET_SALT, max_age=RESET_SECONDS)
     except signing.BadSignature:
         raise dead from None
-    customer = Customer.objects.filter(pk=pk).first()
+    customer = Customer.objects.without_erased().filter(pk=pk).first()
     if not customer or not is_of_password(digest, reset_secret(customer)):
         raise dead
     check_strength(new_password, customer, "new_password")

@@ -8,9 +8,9 @@ from django.http import HttpResponse, JsonResponse
 
 from shop.api.audience import EVERYBODY, Audience, Bearer
 from shop.api.errors import ApiError
-from shop.api.limits import REGISTRATIONS, RESETS, RESETS_OF_EMAIL, SignInAttempt
+from shop.api.limits import REGISTRATIONS, RESETS, RESETS_OF_EMAIL, SIGN_INS, SignInAttempt
 from shop.api.reading import detail_endpoint, list_endpoint
-from shop.api.writing import Write, write_endpoint
+from shop.api.writing import Write, no_content, write_endpoint
 from shop.customers import accounts, tokens
 from shop.customers.callers import find_caller
 from shop.customers.forms import (
@@ -59,10 +59,6 @@ def account_response(customer_id: int, status: HTTPStatus = HTTPStatus.OK, **hea
     raise account.missing()
 
 
-def no_content() -> HttpResponse:
-    return HttpResponse(status=HTTPStatus.NO_CONTENT)
-
-
 def tokens_response(found: Tokens | None, who: str) -> HttpResponse:
     """Answer with a pair of tokens, or 401."""
     if not found:
@@ -88,7 +84,7 @@ WRONG = {
 }
 
 
-@write_endpoint(EVERYBODY, SignInForm, limit=None)
+@write_endpoint(EVERYBODY, SignInForm, limit=SIGN_INS)
 def sign_in(write: Write) -> HttpResponse:
     """Sign in as a customer or as staff."""
     kind = write.data["kind"]

@@ -1,7 +1,7 @@
 """From a cart to an order: all or nothing, exactly once."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
@@ -14,6 +14,7 @@ from psycopg2.errors import DeadlockDetected
 from shop.carts.cart import OutOfStockError, lines_of
 from shop.carts.models import CART_LINE_ROW, Cart, CartItem
 from shop.catalog import stock
+from shop.catalog.models import Product
 from shop.database.refusal import MissingError, Refusal
 from shop.database.statements import Prepared
 from shop.orders.document import order_document
@@ -123,6 +124,10 @@ class KeyReusedError(Refusal):
 class OutdatedError(Exception):
     """What was read of the cart is not so any more: begin again."""
 
+    def __init__(self, products: Collection[int]) -> None:
+        super().__init__()
+        self.products = products
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -154,12 +159,9 @@ def place_order(
     for _ in range(ATTEMPTS):
         try:
             return place_order_once(customer_id, expected_total, by, address, key, request)
-        except OutdatedError:
-            continue
-        except OperationalError as error:
-            # psql deletes a product before the lines of carts that have it.
-            if not isinstance(error.__cause__, DeadlockDetected):
-                raise
+        except OutdatedError as outdated:
+            if Product.objects.filter(pk__in=outdated.products).count() < len(outdated.products):
+                break  # one was deleted, of which the lines that are left tell nothing
     raise total_changed(lines_of(customer_id))
 
 
@@ -208,11 +210,16 @@ def place_order_once(
         if key is not None:
             USE_KEY.run(cursor, customer_id=customer_id, key=key, digest=digest, answer=document)
     # The lines before the products, in which order the admin deletes a product as well: no deadlock.
-    if CartItem.objects.remove(lines) < len(lines):
-        raise OutdatedError
-    taken = stock.take({line["product_id"]: line["quantity"] for line in lines})
-    if taken != prices:
-        raise OutdatedError
+    try:
+        removed = CartItem.objects.remove(lines)
+        taken = stock.take({line["product_id"]: line["quantity"] for line in lines})
+    except OperationalError as error:
+        # psql deletes a product before the lines of carts that have it.
+        if isinstance(error.__cause__, DeadlockDetected):
+            raise OutdatedError(prices) from None
+        raise
+    if removed < len(lines) or taken != prices:
+        raise OutdatedError(prices)
     return Placed(document)
 
 

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from shop.api.audience import Audience
 from shop.api.errors import ApiError
 from shop.api.reading import detail_endpoint, list_endpoint
-from shop.api.writing import Write, write_endpoint
+from shop.api.writing import Write, no_content, write_endpoint
 from shop.customers.forms import ErasureForm
 from shop.customers.models import Customer
 from shop.database.statements import Parameter
@@ -70,7 +70,7 @@ def own_order(customer_id: int, order_id: int) -> QuerySet[Order]:
     return Order.objects.filter(pk=order_id, customer_id=customer_id)
 
 
-@detail_endpoint(Audience("shop.view_order", owner=True, target=own_order), ORDER_ROW)
+@detail_endpoint(Audience("shop.view_order", owner=True), ORDER_ROW)
 def customer_order(customer_id: Any, order_id: Any) -> QuerySet[Order]:
     """An order, with all that belongs to it."""
     return order_documents(order_id).filter(customer_id=customer_id)
@@ -133,4 +133,4 @@ def export_account(customer_id: Any) -> QuerySet[Customer]:
 def erase_account(write: Write, *, customer_id: int) -> HttpResponse:
     """Erase the account; orders stay in the books, without a name."""
     erase(customer_id=customer_id, **write.data)
-    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    return no_content()

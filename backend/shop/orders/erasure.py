@@ -60,8 +60,12 @@ def erase(*, customer_id: int, current_password: str) -> None:
         Cart.objects.filter(customer=customer).delete()
         RefreshToken.objects.filter(customer=customer).delete()
         IdempotencyKey.objects.filter(customer=customer).delete()
-        customer.first_name, customer.last_name = "Deleted", "customer"
-        customer.email = f"deleted-{customer.pk}@invalid"
-        customer.strasse = customer.plz = customer.ort = ""
-        customer.password = make_password(None)  # none that anybody could know
-        customer.save()
+        erased = Customer.objects.filter(pk=customer_id, password=known).update(
+            first_name="Deleted",
+            last_name="customer",
+            email=f"deleted-{customer_id}@invalid",
+            password=make_password(None),  # none that anybody could know
+            **dict.fromkeys(("strasse", "plz", "ort"), ""),
+        )
+        if not erased:
+            raise WrongPasswordError

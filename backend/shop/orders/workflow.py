@@ -96,6 +96,7 @@ def set_status(
         Delivery.objects.filter(order_id=order_id).update(**sent)
 
 
+@transaction.atomic
 def cancel(*, order_id: int, by: Actor) -> None:
     """Cancel an order for its customer; one that is cancelled stays so. Raises NotCancellableError."""
     if not move(orders=[order_id], to=OrderStatus.CANCELLED, by=by, sources=CANCELLABLE):
@@ -105,7 +106,8 @@ def cancel(*, order_id: int, by: Actor) -> None:
 
 
 def status_of(order_id: int) -> OrderStatus:
-    """Return the order's status as it is now."""
-    for status in Order.objects.filter(pk=order_id).values_list("status", flat=True):
+    """Lock the order, and return its status as it is now. Needs a transaction."""
+    order = Order.objects.filter(pk=order_id).select_for_update(no_key=True)
+    for status in order.values_list("status", flat=True):
         return OrderStatus(status)
     raise MissingError("Order not found")

@@ -17,7 +17,7 @@ from shop.api.audience import EVERYBODY, Audience
 from shop.api.fields import JsonChoice, JsonForm, JsonInteger, JsonMoney, JsonString
 from shop.api.reading import list_endpoint
 from shop.api.routing import route
-from shop.api.writing import Write, write_endpoint
+from shop.api.writing import Write, no_content, write_endpoint
 from shop.catalog.models import Category, Product
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
@@ -51,7 +51,7 @@ def add_product(write: Write, *, category_id: int) -> HttpResponse:
 @write_endpoint(EVERYBODY)
 def remove_products(write: Write, *, category_id: int) -> HttpResponse:
     Product.objects.filter(category_id=category_id).delete()
-    return HttpResponse(status=204)
+    return no_content()
 
 
 @write_endpoint(Audience("shop.delete_category"))
@@ -202,8 +202,8 @@ STORABLE, TWICE, NUMBER = (
 )
 UNFIT = {
     b'{"name": "Lamp", "name": "Lamp", "price": "9.99"}': {"name": [TWICE]},
-    b'{"name": {"a": 1, "a": 2}}': {"name": [TWICE]},
-    b'{"size": {"width": 1, "width": 1}, "x": 1, "x": 1}': {"x": [TWICE], "size": [TWICE]},
+    b'{"name": {"a": 1, "a": 2}}': {"name.a": [TWICE]},
+    b'{"size": {"width": 1, "width": 1}, "x": 1, "x": 1}': {"x": [TWICE], "size.width": [TWICE]},
     b'{"name": "La\\u0000mp"}': {"name": [STORABLE]},
     b'{"name": "\\ud83d"}': {"name": [STORABLE]},
     b'{"name": [["\\u0000"]]}': {"name": [STORABLE]},
@@ -285,7 +285,7 @@ def test_text_is_trimmed(client: Client, home: Category) -> None:
 def test_a_request_that_takes_no_body_needs_no_type(client: Client, home: Category, type_: str) -> None:
     answer = client.generic("DELETE", f"/shop/api/category/{home.pk}/", b"", type_)
     assert (answer.status_code, answer.content) == (204, b"")
-    assert "Content-Length" not in answer.headers  # RFC 9110 §8.6
+    assert not {"Content-Length", "Content-Type"} & set(answer.headers)  # RFC 9110 §8.6
 
 
 @pytest.mark.parametrize(

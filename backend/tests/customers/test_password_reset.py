@@ -9,7 +9,8 @@ from django.core import signing
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from shop.customers.accounts import RESET_SALT
+from shop.customers.accounts import RESET_SALT, reset_secret
+from shop.customers.tokens import password_digest
 from shop.models import Customer
 from tests.support.calling import Caller, bearer, told
 from tests.support.races import at_once, wait_until
@@ -113,6 +114,19 @@ def test_what_is_missing_is_named(api: Caller, body: dict[str, Any]) -> None:
 def test_it_survives_a_new_secret_key(api: Caller, token: str, settings: Settings) -> None:
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "a new one", ["of the tests"]
     assert confirm(api, token).status_code == 204
+
+
+def test_who_was_erased_stays_so(
+    api: Caller, deborah: Customer, jonas: Customer, mailoutbox: list[Any]
+) -> None:
+    Customer.objects.filter(pk=deborah.pk).update(email=f"deleted-{deborah.pk}@invalid")
+    deborah.refresh_from_db()
+    ask(api, deborah.email)
+    ask(api, jonas.email)
+    wait_until(lambda: bool(mailoutbox))
+    assert [mail.to for mail in mailoutbox] == [[jonas.email]]
+    digest = password_digest(reset_secret(deborah), "of the tests")
+    assert told(confirm(api, signing.dumps([deborah.pk, digest], salt=RESET_SALT))) == (400, DEAD)
 
 
 def test_of_two_at_once_one_wins(deborah: Customer, token: str) -> None:

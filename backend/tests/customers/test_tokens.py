@@ -541,6 +541,15 @@ def test_fifty_attempts_of_an_address(api: Caller, deborah: Customer) -> None:
     assert sign_in(elsewhere).status_code == 200
 
 
+def test_what_is_no_attempt_counts_for_the_address(api: Caller, deborah: Customer) -> None:
+    """One too many is a 429 whatever its body is."""
+    answers = [api.post("token/", {}) for _ in range(50)]
+    assert {answer.status_code for answer in answers} == {400}
+    assert answers[-1].headers["RateLimit"].startswith('"sign-ins";r=0;')
+    for answer in (api.post("token/", {}), Client().post("/shop/api/token/"), sign_in(api)):
+        assert answer.status_code == 429
+
+
 def test_success_takes_the_attempts_back(api: Caller, deborah: Customer) -> None:
     for _ in range(5):
         assert statuses(9, email=EMAIL) == {401: 9}

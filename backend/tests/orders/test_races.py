@@ -14,7 +14,7 @@ from django.test import Client
 from shop.carts import cart as carts
 from shop.carts.cart import OutOfStockError
 from shop.database.refusal import MissingError
-from shop.models import Cart, CartItem, Category, Customer, Order, OrderHistory, OrderItem, Product
+from shop.models import Cart, CartItem, Category, Customer, Delivery, Order, OrderHistory, OrderItem, Product
 from shop.orders.books import faults
 from shop.orders.checkout import CartEmptyError, Placed, TotalChangedError, place_order
 from shop.orders.erasure import OpenOrdersError, erase
@@ -250,6 +250,21 @@ def test_a_product_that_is_deleted_meanwhile_is_told(
     assert not Order.objects.exists()
 
 
+@pytest.mark.parametrize("total", [Decimal("0.00"), None])
+@pytest.mark.parametrize("others", [0, 1])
+def test_one_of_which_the_total_tells_nothing_is_told_too(
+    ada: Customer, basket: Cart, gloves: Product, computer: Product, total: Decimal | None, others: int
+) -> None:
+    """The only one, one that costs nothing, and one that whoever places the order takes at any price."""
+    Product.objects.update(price=0)
+    if not others:
+        basket.items.filter(product=computer).delete()
+    result = meanwhile(f"DELETE FROM product WHERE product_id = {gloves.pk}", partial(buy, ada, total))
+    assert isinstance(result, TotalChangedError)
+    assert result.details["total"] == "0.00"
+    assert len(result.details["items"]) == others
+
+
 def test_a_product_is_ordered_or_deleted(ada: Customer, home: Category) -> None:
     for turn in range(ROUNDS):
         product = Product.objects.create(name=str(turn), price=1, stock=1, category=home)
@@ -282,6 +297,20 @@ def test_a_customer_orders_or_is_erased(gloves: Product, ordered_before: bool) -
             assert (type(placed), erased) == (MissingError, None)
             assert not Cart.objects.filter(customer=buyer.pk).exists()
             assert Customer.objects.filter(pk=buyer.pk).exists() is ordered_before
+
+
+def test_how_it_is_sent_is_not_written_to_an_order_that_is_cancelled_meanwhile(
+    ada: Customer, basket: Cart
+) -> None:
+    order_id = buy(ada).order_id
+    set_status(order_id=order_id, to=OrderStatus.SHIPPED)
+    result = meanwhile(
+        f"UPDATE \"order\" SET status = 'cancelled' WHERE order_id = {order_id}",
+        partial(set_status, order_id=order_id, to=OrderStatus.SHIPPED, carrier="DHL"),
+        f"INSERT INTO order_history (order_id, status, by) VALUES ({order_id}, 'cancelled', 'system')",
+    )
+    assert isinstance(result, IllegalTransitionError)
+    assert Delivery.objects.get(order=order_id).carrier == ""
 
 
 def test_of_two_moves_one_is_the_later(deborah: Customer, gloves: Product) -> None:
