@@ -1,4 +1,4 @@
-"""The seven tables of the shop, and what the database adds up of them, each in the room of its subject.
+"""The tables of the shop, and what the database adds up of them, each in the room of its subject.
 
 Every rule is a named constraint in the database. What SQL has to add to Django's own tables (ON DELETE, the
 name of the cart's unique key) is in migration 0002; `tests/test_schema.py` compares both with these models.

@@ -123,11 +123,15 @@ def test_the_environment_variables_are_those_of_the_settings() -> None:
     documented = set(re.findall(r"^\| `([A-Z_]+)`", page, re.M))
     code = (BACKEND / "webshop" / "settings.py").read_text()
     code += (BACKEND / "entrypoint.sh").read_text()
-    read = set(re.findall(r"\b(?:DEBUG|DATABASE_[A-Z_]+|DJANGO_[A-Z_]+|SENTRY_[A-Z_]+|SHOP_[A-Z_]+)\b", code))
+    read = set(
+        re.findall(
+            r"\b(?:DEBUG|DATABASE_[A-Z_]+|DJANGO_[A-Z_]+|SENTRY_[A-Z_]+|SHOP_[A-Z_]+|EMAIL_[A-Z_]+)\b", code
+        )
+    )
     read |= {f"{name}_FILE" for name in re.findall(r'env_secret\("(\w+)"\)', code)}
     read |= set(re.findall(r"\$\{(\w+):-", (BACKEND / "compose.yml").read_text()))
     internal = {"DJANGO_SETTINGS_MODULE", "DJANGO_SUPERUSER_PASSWORD", "DJANGO_SUPERUSER_EMAIL"}
-    internal.add("DATABASE_ROUTERS")  # Django's
+    internal |= {"DATABASE_ROUTERS", "EMAIL_BACKEND", "EMAIL_TIMEOUT"}  # Django's
     assert documented == read - internal
     example = (BACKEND / ".env.example").read_text()
     assert set(re.findall(r"^([A-Z_]+)=", example, re.M)) <= documented

@@ -209,8 +209,16 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 # Whoever signs in with a next page that is none of the shop's goes there.
 LOGIN_REDIRECT_URL = "admin:index"
 
-# So many seconds a mail server may take to answer.
+# Where mail goes out. Without a server development prints it, and production sends none.
+EMAIL_HOST = environment.get("EMAIL_HOST", "")
+EMAIL_PORT = int(env_port("EMAIL_PORT", default="25"))
+EMAIL_HOST_USER = environment.get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env_secret("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env_flag("EMAIL_USE_TLS")
+DEFAULT_FROM_EMAIL = environment.get("SHOP_EMAIL_FROM") or "webshop@localhost"
 EMAIL_TIMEOUT = 10
+if DEBUG and not EMAIL_HOST:
+    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

@@ -22,7 +22,7 @@ class Caller:
     """Who calls: nobody that we know, a customer, or a user of the admin.
 
     `may` tells of staff whether they have the permission that was asked for; `reaches`, of both, whether what
-    the path names is there, and of a customer, whether it is theirs. Nobody with a token sent a bad one.
+    the path names is there, and of a customer, whether it is theirs. A token without a kind is a bad one.
     """
 
     kind: str = ""
@@ -53,9 +53,9 @@ class Audience:
     """Who may call an endpoint.
 
     Staff need `permission`, such as shop.view_order; without one it is not for staff. `owner` lets the
-    customer call whose the path is: customer_id in it, and `target`, if there is one; `missing` is what a
-    caller is told for whom nothing but the target is missing, if it has a name of its own. `opens` lets
-    everybody read while SHOP_API_AUTH is `open`. An audience of neither staff nor owner is everybody.
+    customer call whose the path is: customer_id in it, and `target`, if there is one; `missing` is the name
+    in the 404 when only the target is missing. `opens` lets everybody read while SHOP_API_AUTH is `open`. An
+    audience of neither staff nor owner is everybody.
     """
 
     permission: str = ""

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 def send_mail(*, to: str, subject: str, text: str) -> None:
     """Send a mail when the transaction is committed; the caller does not wait for it.
 
-    Without a recipient it is made, but not sent.
+    Without a recipient none is sent, which takes as long.
     """
 
     def deliver() -> None:

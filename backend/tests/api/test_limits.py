@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
-from django.test import Client
+from django.test import Client, override_settings
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from shop.api.limits import Limit
@@ -71,8 +72,14 @@ def test_what_has_ended_goes(django_assert_num_queries: DjangoAssertNumQueries) 
 
 def test_the_table_tells_no_address(deborah: Customer) -> None:
     assert anybody("203.0.113.7").post("password-reset/", {"email": deborah.email}).status_code == 202
-    for key in RequestCount.objects.values_list("key", flat=True):
-        assert len(bytes(key)) == 32
+    keys = {bytes(key) for key in RequestCount.objects.values_list("key", flat=True)}
+    assert len(keys) == 2
+    guessed = ("203.0.113.7", deborah.email, "password-resets 203.0.113.7")
+    assert not keys & {sha256(text.encode()).digest() for text in guessed}
+    RequestCount.objects.all().delete()
+    with override_settings(SECRET_KEY="another"):
+        anybody("203.0.113.7").post("password-reset/", {"email": deborah.email})
+    assert not keys & {bytes(key) for key in RequestCount.objects.values_list("key", flat=True)}
 
 
 @pytest.mark.django_db(transaction=True)

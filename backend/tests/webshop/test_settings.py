@@ -208,7 +208,9 @@ def test_a_secret_may_be_in_a_file(checkout: Path, tmp_path: Path) -> None:
         (b"hush\xff\n", "it is no UTF-8 text"),
     ],
 )
-@pytest.mark.parametrize("name", ["DJANGO_SECRET_KEY", "DATABASE_PASSWORD", "SENTRY_DSN"])
+@pytest.mark.parametrize(
+    "name", ["DJANGO_SECRET_KEY", "DATABASE_PASSWORD", "SENTRY_DSN", "EMAIL_HOST_PASSWORD"]
+)
 def test_a_file_that_holds_no_secret_is_one_line(
     checkout: Path, tmp_path: Path, name: str, content: bytes | None, problem: str
 ) -> None:
