@@ -155,9 +155,9 @@ def sell(
                 for peer in peers[::-1] if number % 2 else peers:
                     server, file = servers.get(peer), files[peer != "shop, open"]
                     if server and number == 0 and rounds > 1:  # it warms up
-                        send(server, file, f"{next(numbers)}", CLIENTS, 1)
-                    if scenario != "orders":
                         market.fill_carts(scenario)
+                        send(server, file, f"{next(numbers)}", CLIENTS, 1)
+                    market.fill_carts(scenario)
                     key = f"{next(numbers)}"
                     if server:
                         load = partial(send, server, file, key, CLIENTS, seconds)
