@@ -99,11 +99,11 @@ class Market:
         values = {"carts": self.carts, "products": PRODUCTS, **values}
         return rows(self.database, *(statement.format(**values) for statement in statements))
 
-    def fill_carts(self, scenario: str) -> None:
+    def fill_carts(self, scenario: str, **values: object) -> None:
         """Give each customer three lines, and in `hot` one, of the product that all want."""
         is_hot = scenario == "hot"
         product = "1" if is_hot else ANY_PRODUCT.format(products=PRODUCTS)
-        self.run(*FILL, product=product, lines=1 if is_hot else 3)
+        self.run(*FILL, product=product, lines=1 if is_hot else 3, **values)
 
     def requests(self, scenario: str, *, with_token: bool = True) -> str:
         """Return a line for wrk.lua for each request there is to send, in turn."""
@@ -154,19 +154,20 @@ def sell(
             for number in range(rounds):
                 for peer in peers[::-1] if number % 2 else peers:
                     server, file = servers.get(peer), files[peer != "shop, open"]
+                    pids = [server.process.pid] if server else []
                     if server and number == 0 and rounds > 1:  # it warms up
                         market.fill_carts(scenario)
                         send(server, file, f"{next(numbers)}", CLIENTS, 1)
+                        settle(postgres, *pids)
                     market.fill_carts(scenario)
                     key = f"{next(numbers)}"
                     if server:
                         load = partial(send, server, file, key, CLIENTS, seconds)
                     else:
                         load = partial(run_pgbench, market, script, key)
-                    pids = [server.process.pid] if server else []
                     taken[peer].append(sample(load, postgres, *pids))
+                    settle(postgres, *pids)  # what is under way must not meet the next carts
                     if peers is CHECKOUTS:
-                        settle(postgres, *pids)
                         check_orders(market, peer, key, taken[peer][-1].requests)
     if market.run(ORDERS_WITHOUT_KEY) != [without_key]:
         raise BenchmarkError("there are orders without a key, or keys without an order")
@@ -199,8 +200,8 @@ def same_sales(market: Market, servers: Mapping[str, Server]) -> None:
     expected: dict[str, Any] = {}
     for peer in CHECKOUTS[:-1]:
         server = servers[peer]
-        market.fill_carts("checkout")
-        _, total, product = market.run(TOTALS)[0]
+        market.fill_carts("checkout", carts=1)
+        _, total, product = market.run(TOTALS, carts=1)[0]
         wanted = {"expected_total": total}
         first, again = (ask(server, "POST", "orders/", peer, wanted) for _ in range(2))
         require(first.status == again.status == HTTPStatus.CREATED, peer, "a checkout")
@@ -212,14 +213,14 @@ def same_sales(market: Market, servers: Mapping[str, Server]) -> None:
         require(order == expected.setdefault("order", order), peer, "the order")
         empty = ask(server, "POST", "orders/", f"{peer} again", wanted)
         require(empty.status == HTTPStatus.CONFLICT, peer, "an empty cart")
-        market.fill_carts("checkout")
+        market.fill_carts("checkout", carts=1)
         market.run("UPDATE product SET stock = 0 WHERE product_id = {product}", product=product)
         short = ask(server, "POST", "orders/", f"{peer} more", wanted)
         require(short.status == HTTPStatus.CONFLICT, peer, "a cart of more than there is")
         market.run("UPDATE product SET stock = 1000000 WHERE product_id = {product}", product=product)
     for peer in SCENARIOS["cart"]:
-        market.fill_carts("cart")
-        product = market.run(TOTALS)[0][2]
+        market.fill_carts("cart", carts=1)
+        product = market.run(TOTALS, carts=1)[0][2]
         line = ask(servers[peer], "PUT", f"cart/items/{product}/", body={"quantity": 7})
         kept = json.loads(ask(shop, "GET", "cart/items/").body)
         require(json.loads(line.body) in kept, peer, "a line of a cart")
