@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from tests import BACKEND, ROOT
 
 DEPLOYMENT_MD = ROOT / "docs" / "DEPLOYMENT.md"
 QUICK = "tests/production/quick.yml"
+SAMPLE_DATA = ROOT / "02_insert_sample_data.sql"
 PATIENCE = 180
 """Seconds for anything to happen: machines may be slow, a failing test may take its time."""
 
@@ -82,10 +83,11 @@ class Answer:
 
 @dataclass
 class Shop:
-    """A shop behind nginx, and the headers that let a request pass as staff's."""
+    """A shop behind nginx, and the headers that let a request pass as staff's, whose password it is."""
 
     environment: dict[str, str]
     headers: dict[str, str] = field(default_factory=dict)
+    password: str = ""
 
     @property
     def port(self) -> int:
@@ -101,12 +103,15 @@ class Shop:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         kept: http.client.HTTPConnection | None = None,
+        body: bytes | Iterable[bytes] | None = None,
     ) -> Answer:
-        """Ask, on a connection of its own unless there is one that is kept."""
+        """Ask, on a connection of its own unless there is one that is kept; a body in parts goes chunked."""
         sent = time.monotonic()
         connection = kept or self.open()
         try:
-            connection.request(method, path, headers={"Host": "localhost", **self.headers, **(headers or {})})
+            connection.request(
+                method, path, body, headers={"Host": "localhost", **self.headers, **(headers or {})}
+            )
             response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -194,12 +199,12 @@ class Compose(Shop):
 
     def fill(self) -> None:
         """Load the sample data, and sign in as a member of staff."""
-        self.psql((ROOT / "02_insert_sample_data.sql").read_text())
-        password = secrets.token_hex(8)
-        create = f"User.objects.create_superuser('staff', 'staff@example.com', '{password}')"
+        self.psql(SAMPLE_DATA.read_text())
+        self.password = secrets.token_hex(8)
+        create = f"User.objects.create_superuser('staff', 'staff@example.com', '{self.password}')"
         code = f"from django.contrib.auth.models import User; {create}"
         self.execute("web", "python", "manage.py", "shell", "-c", code)
-        self.sign_in("staff", password)
+        self.sign_in("staff", self.password)
 
     def logs(self, *services: str) -> str:
         """What all containers of these services have logged."""
