@@ -45,6 +45,7 @@ docker compose exec backup sh /backup.sh restore latest
 [ "$before" = "$(rows)" ] || fail 'the restored database differs'
 docker compose up -d
 wait_for 180 serves
+docker compose exec web python manage.py check_shop
 docker compose exec db psql -U postgres -c "ALTER ROLE webshop_user PASSWORD '<new secret>'"
 docker compose down -v
 
