@@ -1,21 +1,26 @@
 """Error messages of the database: logs must not show what customers entered."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import DatabaseError, DataError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 
 def without_values(execute: Callable[..., Any], *args: Any) -> Any:
-    """Run a statement; take from an error what PostgreSQL adds below its first line: values of the row."""
+    """Run a statement; take from an error what PostgreSQL quotes: values.
+
+    Below its first line that is the row, or the statement around the place where it failed.
+    """
     try:
         return execute(*args)
-    except IntegrityError as error:
+    except DatabaseError as error:
         for wrapped in (error, error.__cause__):
             if wrapped:
-                wrapped.args = (str(wrapped).partition("\n")[0],)
+                line = str(wrapped).partition("\n")[0]
+                wrapped.args = (re.sub('".*', "…", line) if isinstance(error, DataError) else line,)
         raise
 
 

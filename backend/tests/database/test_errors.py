@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import Value
 
 from shop.models import Customer
@@ -33,3 +33,17 @@ def test_an_error_says_which_rule_was_broken_and_not_by_what(
     assert rule in caplog.text
     for text in ("DETAIL", "example.com", "Example.com", "Lee"):
         assert text not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("SELECT nothing FROM customer WHERE email = 'ann@example.com'", 'column "nothing" does not exist'),
+        ("SELECT 'ann@example.com'::integer", "invalid input syntax for type integer: …"),
+        ("SELECT 'ann@example.com\nLee'::date", "invalid input syntax for type date: …"),
+    ],
+)
+def test_an_error_quotes_nothing_of_the_statement(db: None, statement: str, said: str) -> None:
+    with pytest.raises(DatabaseError) as caught, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+    assert (str(caught.value), str(caught.value.__cause__)) == (said, said)
