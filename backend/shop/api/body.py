@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from math import isfinite
+from textwrap import shorten
 from typing import Any
 
 from django.http import HttpRequest
@@ -94,5 +95,7 @@ def unfit(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def not_valid(problems: Mapping[str, list[str]], message: str = "") -> ApiError:
     """Return the error (400) of a body; without a message it names the members."""
-    message = message or f"Not valid: {', '.join(sorted(problems))}"
+    # A caller may choose a name that breaks the line, or never ends.
+    names = shorten(", ".join(sorted(problems)), 200, placeholder=" …")
+    message = message or f"Not valid: {names}"
     return ApiError(HTTPStatus.BAD_REQUEST, message, fields=problems)

@@ -111,6 +111,13 @@ def post(client: Client, category: Category, body: Any, **headers: str) -> Any:
     return client.generic("POST", f"/shop/api/category/{category.pk}/", content, type_, headers=headers)
 
 
+def test_the_sentence_is_one_short_line_whatever_members_are_called(client: Client, home: Category) -> None:
+    name = f"a\nb\x1e\u2028{'x' * 300}"
+    answer = post(client, home, {**LAMP, name: 1})
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "Not valid: a b …", "fields": {name: ["Unknown member."]}}
+
+
 def test_a_body_becomes_a_change_and_an_answer(client: Client, home: Category) -> None:
     answer = post(client, home, LAMP)
     assert (answer.status_code, answer.json()) == (201, LAMP)
