@@ -151,9 +151,14 @@ SET stock = stock - 2
 WHERE product_id = 1 AND stock >= 2
 RETURNING product_id, stock;
 
--- The same for an order's status, which goes forward only.
+-- The same for an order's status, which goes forward only, and into its history.
 -- name: ship-order
-UPDATE "order"
-SET status = 'shipped'
-WHERE order_id = 1 AND status IN ('pending', 'processing')
+WITH shipped AS (
+    UPDATE "order"
+    SET status = 'shipped'
+    WHERE order_id = 1 AND status IN ('pending', 'processing')
+    RETURNING order_id, status
+)
+INSERT INTO order_history (order_id, status, by)
+SELECT order_id, status, 'staff' FROM shipped
 RETURNING order_id, status;

@@ -161,13 +161,23 @@ def clamped(arguments: Sequence[int]) -> list[int]:
 prepared: WeakKeyDictionary[psycopg2.extensions.connection, set[str]] = WeakKeyDictionary()
 
 
+def prepare(cursor: CursorWrapper, name: str, sql: str) -> None:
+    """Prepare a statement by itself, so that what fails after it leaves it prepared.
+
+    That is the connection's affair, and no query of the request that happens to be the first.
+    """
+    with cursor.db.wrap_database_errors:
+        cursor.cursor.execute(sql)
+    prepared.setdefault(cursor.connection, set()).add(name)
+
+
 def is_corrected(name: str, driver: psycopg2.extensions.connection, error: Exception) -> bool:
     """Tell whether `prepared` was wrong about a statement that failed, and correct it."""
     match error.__cause__:
         case InvalidSqlStatementName():  # somebody discarded all of them
-            del prepared[driver]
+            prepared.pop(driver, None)
         case DuplicatePreparedStatement():  # behind a pooler, somebody prepared it before
-            prepared[driver].add(name)
+            prepared.setdefault(driver, set()).add(name)
         case _:
             return False
     return True
@@ -249,10 +259,8 @@ class Statement:
                 bound = self.bound(values)
                 cursor.execute(f"{bound.sql} LIMIT {CHUNK}", bound.parameters)
             else:
-                known = prepared.setdefault(cursor.connection, set())
-                if self.name not in known:
-                    cursor.execute(self.prepare(cursor))  # by itself: what fails below leaves it prepared
-                    known.add(self.name)
+                if self.name not in prepared.get(cursor.connection, ()):
+                    prepare(cursor, self.name, self.prepare(cursor))
                 cursor.execute(
                     f"EXECUTE {self.name}" + (f" ({', '.join(map(str, values))})" if values else "")
                 )
@@ -284,11 +292,9 @@ class Prepared:
         if cursor.db.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
             cursor.execute(self.sql, values)
             return
-        known = prepared.setdefault(cursor.connection, set())
         try:
-            if self.name not in known:
-                cursor.execute(self.prepare)
-                known.add(self.name)
+            if self.name not in prepared.get(cursor.connection, ()):
+                prepare(cursor, self.name, self.prepare)
             cursor.execute(self.execute, values)
         except DatabaseError as error:
             is_corrected(self.name, cursor.connection, error)
