@@ -64,7 +64,6 @@ def test_a_long_list_costs_a_second_query_whatever_was_asked_before(client: Clie
                 response = client.get(PATH)
                 assert len(json.loads(b"".join(response))) == rows
             assert response.streaming is (rows >= CHUNK)
-            # The first time a connection sees a statement it prepares it.
             assert [query["sql"].split()[0] for query in queries] == expected
 
 
