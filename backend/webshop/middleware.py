@@ -7,11 +7,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import BadRequest
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseForbidden, QueryDict
 from django.views import csrf, defaults
 
 from shop.api.errors import DATABASE_AWAY, RETRY_AFTER_SECONDS
+from shop.database.errors import is_outage
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 STALE_FORM = (
@@ -92,7 +92,7 @@ def csrf_failure(request: HttpRequest, reason: str) -> HttpResponse:
 @without_form
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer a page that failed (handler500): 503 when it is the database that does not answer, else 500."""
-    if isinstance(sys.exception(), OperationalError | InterfaceError):
+    if is_outage(sys.exception()):
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return HttpResponse(OUTAGE, status=HTTPStatus.SERVICE_UNAVAILABLE, headers=headers)
     return defaults.server_error(request)

@@ -281,11 +281,17 @@ class SafeAdmin(admin.ModelAdmin):
                 self.opts.pk.clean(value, None)
         except ValidationError as error:
             raise BadRequest(error.messages) from error
-        action = partial(super().response_action, request, queryset)
-        if "post" not in request.POST:  # somebody said yes on the page that asks
-            return action()
+        respond = super().response_action
+        if "post" not in request.POST:  # nobody has said yes yet on the page that asks
+            return respond(request, queryset)
         if request.POST.get("select_across") == "1":
             selected = list(map(str, queryset.values_list("pk", flat=True)[: DELETE_AT_ONCE + 1]))
+
+        def action() -> Any:
+            # Asked once: what others commit from now on is not locked, and none of the selection.
+            keys = list(queryset.filter(pk__in=selected).values_list("pk", flat=True))
+            return respond(request, self.get_queryset(request).filter(pk__in=keys))
+
         return self.write(request, action, self.lock_to_delete, selected)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db import OperationalError, transaction
 from django.db.models import QuerySet, Sum
 from django.db.models.functions import Coalesce
@@ -91,6 +92,11 @@ class CartAdmin(ShopAdmin):
         """Save the cart as of now."""
         if "customer" in form.changed_data:
             hold_customer(obj.customer_id)
+        if "_place_order" in request.POST:
+            total = self.total(obj)
+            if f"{total:.2f}" != request.POST.get("seen_total"):
+                text = f"Somebody changed the cart or a price: the total is {total:,} now. Nothing was saved."
+                raise ValidationError(text)
         obj.last_updated = timezone.now()
         super().save_model(request, obj, form, change)
 
@@ -106,16 +112,19 @@ class CartAdmin(ShopAdmin):
             text = f"More than {PLACE_AT_ONCE} carts are selected: place fewer orders at once."
             self.message_user(request, text, messages.ERROR)
         else:
-            self.place_orders(request, carts)
+            self.place_orders(request, [(cart, None) for cart in carts])
 
-    def place_orders(self, request: HttpRequest, carts: Sequence[Cart]) -> None:
-        """Place an order of each of these carts, in a transaction of its own, and say what became of it."""
+    def place_orders(self, request: HttpRequest, carts: Sequence[tuple[Cart, Decimal | None]]) -> None:
+        """Place an order of each of these carts, in a transaction of its own, and say what became of it.
+
+        With each comes the total that was shown, if one was.
+        """
         placed: list[str] = []
         refused: list[str] = []
-        for cart in carts:
+        for cart, total in carts:
             try:
                 order_id = checkout.place_order(
-                    customer_id=cart.customer_id, expected_total=None, by=Actor.STAFF
+                    customer_id=cart.customer_id, expected_total=total, by=Actor.STAFF
                 ).order_id
             except Refusal as refusal:
                 refused.append(f"{cart}: {reason(refusal)}.")
@@ -145,6 +154,8 @@ class CartAdmin(ShopAdmin):
         """Offer to place the order, beside what only saves the cart."""
         may_save = obj and self.has_change_permission(request, obj)
         context["may_place_order"] = may_save and self.has_order_permission(request)
+        if obj:
+            context["seen_total"] = f"{self.total(obj):.2f}"
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def changeform_view(
@@ -156,15 +167,15 @@ class CartAdmin(ShopAdmin):
     ) -> Any:
         """Place the order, if that was asked for, once the cart is saved, as the customer is locked first."""
         response = super().changeform_view(request, object_id, form_url, extra_context)
-        if cart := getattr(request, "cart_to_order", None):
-            self.place_orders(request, [cart])
+        if cart_to_order := getattr(request, "cart_to_order", None):
+            self.place_orders(request, [cart_to_order])
         return response
 
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
         """Stay with a cart of which an order is to be placed."""
         if "_place_order" not in request.POST or not self.has_order_permission(request):
             return super().response_change(request, obj)
-        request.cart_to_order = obj  # type: ignore[attr-defined]
+        request.cart_to_order = (obj, self.total(obj))  # type: ignore[attr-defined]
         return HttpResponseRedirect(request.get_full_path())
 
 

@@ -34,6 +34,8 @@ def parse_body(request: HttpRequest, *, is_wanted: bool) -> dict[str, Any]:
         raise ApiError(HTTPStatus.LENGTH_REQUIRED, "Send the body with a Content-Length")
     try:
         content = request.read(MAX_BYTES + 1)
+        if len(content) < min(content_length(request), MAX_BYTES + 1):
+            raise UnreadablePostError
         if not (content or is_wanted):
             return {}
         if request.content_type != "application/json" and (is_wanted or request.content_type):
@@ -46,6 +48,12 @@ def parse_body(request: HttpRequest, *, is_wanted: bool) -> dict[str, Any]:
     except UnreadablePostError:
         raise not_valid({}, "The body broke off") from None
     return parse_object(content)
+
+
+def content_length(request: HttpRequest) -> int:
+    """Return how long the body was said to be; servers end one that breaks off as if it were whole."""
+    value = request.META.get("CONTENT_LENGTH") or ""
+    return int(value) if value.isascii() and value.isdecimal() else 0
 
 
 class Members(dict[str, Any]):

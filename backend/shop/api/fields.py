@@ -9,12 +9,18 @@ from django.core.exceptions import ValidationError
 
 
 class JsonString(forms.CharField):
-    """A JSON string; white space around it, as Unicode has it, does not count unless `strip` is off."""
+    """A JSON string; white space around it, as Unicode has it, does not count unless `strip` is off.
+
+    Then it may have no line breaks or other control characters either, which would end up on a parcel.
+    """
 
     def to_python(self, value: Any) -> str | None:
         if value is not None and not isinstance(value, str):
             raise ValidationError("This must be a string.", code="type")
-        return super().to_python(value)
+        text = super().to_python(value)
+        if self.strip and re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029]", text or ""):
+            raise ValidationError("This has a line break or another control character.", code="control")
+        return text
 
 
 class JsonInteger(forms.IntegerField):

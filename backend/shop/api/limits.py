@@ -1,6 +1,8 @@
 """How much a caller may ask in a window of time, counted by the database for all processes and replicas."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
@@ -77,6 +79,7 @@ RESETS = Limit("password-resets", 5, 60 * 60)
 RESETS_OF_EMAIL = Limit("password-resets-of-email", 5, 60 * 60)
 SIGN_INS = Limit("sign-ins", PER_ADDRESS, SIGN_IN_SECONDS)
 SIGN_INS_OF_ACCOUNT = Limit("sign-ins-of-account", PER_ACCOUNT, SIGN_IN_SECONDS)
+PASSWORDS = Limit("passwords", PER_ACCOUNT, SIGN_IN_SECONDS)
 
 
 class Usage:
@@ -95,6 +98,15 @@ class Usage:
         self.rests.append(f'"{limit.name}";r={max(0, left)};t={seconds}')
         if left < 0:
             self.retry_after = max(self.retry_after, seconds)
+
+    @contextmanager
+    def attempt(self, limit: Limit, who: str) -> Iterator[None]:
+        """Count an attempt, and forget all when one succeeds. Raises ApiError (429) for one too many."""
+        self.count(limit, who)
+        self.check()
+        yield
+        if settings.SHOP_RATE_LIMITS == "on":
+            limit.forget(who)
 
     def check(self) -> None:
         """Raise ApiError (429) if it was one too many."""

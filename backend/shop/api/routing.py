@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.handlers.exception import response_for_exception
-from django.db import InterfaceError, OperationalError
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -22,6 +21,7 @@ from shop.api.errors import ApiError, error, method_not_allowed, unavailable
 from shop.api.paging import parse_query
 from shop.api.reading import ReadEndpoint, json_answer
 from shop.api.writing import WriteEndpoint
+from shop.database.errors import is_outage
 
 API_ROOT = "/shop/api/"
 READING = ("GET", "HEAD")
@@ -95,11 +95,12 @@ def json_api(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callabl
             response = security.process_request(request) or dispatch(request)
         except ApiError as refusal:
             response = refusal.response()
-        except (OperationalError, InterfaceError):
-            response = unavailable()
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is told and logged as Django does
-            status = HTTPStatus(response_for_exception(request, failure).status_code)
-            response = error(status, status.phrase)
+            if is_outage(failure):
+                response = unavailable()
+            else:
+                status = HTTPStatus(response_for_exception(request, failure).status_code)
+                response = error(status, status.phrase)
         headers = encrypted if security.sts_seconds and request.is_secure() else plain
         # All at once: one by one they would cost as much as the log and the metrics.
         response.headers._store = {**headers, **response.headers._store}

@@ -1,5 +1,6 @@
 """Customers over HTTP: for whom, which row, which QuerySet."""
 
+from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.http import HttpResponse, JsonResponse
 
 from shop.api.audience import EVERYBODY, Audience, Bearer
 from shop.api.errors import ApiError
-from shop.api.limits import REGISTRATIONS, RESETS, RESETS_OF_EMAIL, SIGN_INS, SignInAttempt
+from shop.api.limits import PASSWORDS, REGISTRATIONS, RESETS, RESETS_OF_EMAIL, SIGN_INS, SignInAttempt
 from shop.api.reading import detail_endpoint, list_endpoint
 from shop.api.writing import Write, no_content, write_endpoint
 from shop.customers import accounts, tokens
@@ -57,6 +58,11 @@ def account_response(customer_id: int, status: HTTPStatus = HTTPStatus.OK, **hea
     for row in account.statement.fetch(customer_id):
         return HttpResponse(row, status=status, content_type="application/json", headers=headers)
     raise account.missing()
+
+
+def password_attempt(write: Write, customer_id: int) -> AbstractContextManager[None]:
+    """Count who tries a current password: a stolen token must not do to guess it."""
+    return write.usage.attempt(PASSWORDS, f"customer {customer_id}")
 
 
 def tokens_response(found: Tokens | None, who: str) -> HttpResponse:
@@ -119,14 +125,17 @@ def register(write: Write) -> HttpResponse:
 @write_endpoint(ITSELF, ProfileForm, missing="Customer")
 def change_account(write: Write, *, customer_id: int) -> HttpResponse:
     """Change names, address or e-mail address."""
-    accounts.change(customer_id=customer_id, **write.data)
+    guesses = "current_password" in write.data
+    with password_attempt(write, customer_id) if guesses else nullcontext():
+        accounts.change(customer_id=customer_id, **write.data)
     return account_response(customer_id)
 
 
 @write_endpoint(ITSELF, PasswordForm, missing="Customer")
 def change_password(write: Write, *, customer_id: int) -> HttpResponse:
     """Change the password; all tokens made before are dead."""
-    accounts.change_password(customer_id=customer_id, **write.data)
+    with password_attempt(write, customer_id):
+        accounts.change_password(customer_id=customer_id, **write.data)
     return no_content()
 
 

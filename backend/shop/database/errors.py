@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DatabaseError, DataError
+from django.db import DatabaseError, DataError, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
@@ -28,6 +28,14 @@ def install(connection: BaseDatabaseWrapper, **_: Any) -> None:
     """Have a new connection run its statements so."""
     if without_values not in connection.execute_wrappers:
         connection.execute_wrappers.append(without_values)
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Tell whether the database did not answer, or not in time.
+
+    When it dies in the middle of an answer, psycopg2 has no kind of error for that.
+    """
+    return isinstance(error, OperationalError | InterfaceError) or type(error) is DatabaseError
 
 
 def one_line(error: BaseException) -> str:

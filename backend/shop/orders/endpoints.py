@@ -11,6 +11,7 @@ from shop.api.audience import Audience
 from shop.api.errors import ApiError
 from shop.api.reading import detail_endpoint, list_endpoint
 from shop.api.writing import Write, no_content, write_endpoint
+from shop.customers.endpoints import password_attempt
 from shop.customers.forms import ErasureForm
 from shop.customers.models import Customer
 from shop.database.statements import Parameter
@@ -132,5 +133,6 @@ def export_account(customer_id: Any) -> QuerySet[Customer]:
 @write_endpoint(OWNER, ErasureForm, missing="Customer")
 def erase_account(write: Write, *, customer_id: int) -> HttpResponse:
     """Erase the account; orders stay in the books, without a name."""
-    erase(customer_id=customer_id, **write.data)
+    with password_attempt(write, customer_id):
+        erase(customer_id=customer_id, **write.data)
     return no_content()

@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -89,9 +90,9 @@ def test_the_button_beside_a_field_that_is_wrong(admin_client: Client, basket: C
 
 
 def test_prices_are_todays(admin_client: Client, basket: Cart) -> None:
-    form = open_form(admin_client, change_url(basket))
+    """The list shows none."""
     Product.objects.update(price=1)
-    admin_client.post(change_url(basket), form | {"_place_order": "Place order"})
+    act(admin_client, basket)
     assert Order.objects.get().total_amount == 5
 
 
@@ -275,3 +276,24 @@ def test_a_page_that_comes_back_offers_the_button_again(admin_client: Client, ba
     page = response.content.decode()
     assert 'name="_place_order"' in page
     assert FormParser(page).values["items-1-quantity"] == "zzz"
+
+
+def test_the_button_places_what_the_page_shows(admin_client: Client, basket: Cart, gloves: Product) -> None:
+    """Not what the customer puts in, or what a colleague makes of a price, meanwhile."""
+    url = change_url(basket)
+    page = open_form(admin_client, url)
+    lines, products = basket.items.filter(product=gloves), Product.objects.filter(pk=gloves.pk)
+    for change in (partial(lines.update, quantity=1), partial(products.update, price=1)):
+        change()
+        response = admin_client.post(url, page | {"_place_order": "Place order"})
+        total = basket_total(basket)
+        assert errors_of(response) == [
+            f"Somebody changed the cart or a price: the total is {total} now. Nothing was saved."
+        ]
+        assert not Order.objects.exists()
+    press(admin_client, basket)
+    assert Order.objects.get().total_amount == total
+
+
+def basket_total(basket: Cart) -> Decimal:
+    return sum((item.quantity * item.product.price for item in basket.items.all()), Decimal("0.00"))

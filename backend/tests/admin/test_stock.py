@@ -11,6 +11,7 @@ from shop.catalog.stock import TAKE
 from shop.models import Category, Customer, Order, OrderHistory, OrderItem, Product
 from tests.admin.test_actions import confirm, delete_url
 from tests.admin.test_forms import add_url, change_url, errors_of, new_line, open_form, save
+from tests.support.races import meanwhile
 
 either_way = pytest.mark.parametrize("way", ["page", "action"])
 LIVE = ["pending", "processing", "shipped", "completed"]
@@ -259,3 +260,39 @@ def test_a_deleted_customer_gives_back_what_was_not_sent(
     delete(admin_client, way, placed.customer)
     assert (stock_of(gloves), stock_of(computer)) == (58, 2)
     assert Order.objects.get() == order
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_order_that_comes_meanwhile_is_none_of_those_deleted(
+    admin_client: Client, order: Order, deborah: Customer
+) -> None:
+    """All that a search finds are deleted, but for what nobody has counted and locked."""
+    response = meanwhile(
+        f'SELECT FROM "order" WHERE order_id = {order.pk} FOR UPDATE',
+        lambda: delete_all(admin_client, f"/admin/shop/order/?q={deborah.last_name}", order.pk),
+        f'INSERT INTO "order" (customer_id) VALUES ({deborah.pk})',
+    )
+    assert response.status_code == 302
+    assert [left.pk for left in Order.objects.all()] != [order.pk]
+    assert Order.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_line_that_comes_meanwhile_is_none_of_those_deleted(
+    admin_client: Client, order: Order, gloves: Product, home: Category
+) -> None:
+    line = order.items.get(product=gloves)
+    response = meanwhile(
+        f'SELECT FROM "order" WHERE order_id = {order.pk} FOR UPDATE',
+        lambda: delete_all(admin_client, f"/admin/shop/orderitem/?q={gloves.name}", line.pk),
+        "INSERT INTO order_item (order_id, product_id, quantity, price_per_unit) "
+        f"VALUES ({order.pk}, {gloves.pk}, 1, 7)",
+    )
+    assert response.status_code == 302
+    assert order.items.get(product=gloves).price_per_unit == 7
+
+
+def delete_all(client: Client, url: str, selected: int) -> Any:
+    """Say yes to deleting all that the list shows."""
+    fields = {"action": "delete_selected", "select_across": "1", "post": "yes", "index": "0"}
+    return client.post(url, fields | {"_selected_action": str(selected)})

@@ -4,7 +4,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError, connection
 from django.test import Client
 from pytest_django import Settings
 
@@ -242,3 +242,20 @@ def test_outside_the_api_errors_stay_pages(client: Client) -> None:
     assert response.status_code == 404
     assert response.headers["Content-Type"].startswith("text/html")
     assert client.get("/shop/apinope/").headers["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [(OperationalError, 503), (InterfaceError, 503), (DatabaseError, 503), (ProgrammingError, 500)],
+)
+def test_a_database_that_dies_in_the_middle_is_an_outage(
+    db: None, failure: type[Exception], status: int
+) -> None:
+    """Then psycopg2 raises its most general error; those of a kind of their own are ours."""
+
+    def die(*_: Any) -> None:
+        raise failure("server closed the connection unexpectedly")
+
+    with connection.execute_wrapper(die):
+        answer = Client(raise_request_exception=False).get("/shop/api/products/")
+    assert (answer.status_code, set(answer.json())) == (status, {"error"})

@@ -233,8 +233,9 @@ def test_ten_thousand_members_of_one_name_are_told_once(client: Client, home: Ca
     assert post(client, home, body).json()["fields"] == {"a": [TWICE]}
 
 
-REQUIRED, INTEGER, MONEY = (
+REQUIRED, CONTROL, INTEGER, MONEY = (
     "This field is required.",
+    "This has a line break or another control character.",
     "This must be an integer.",
     'This must be a string such as "9.99".',
 )
@@ -249,6 +250,7 @@ REQUIRED, INTEGER, MONEY = (
         ({"name": ["Lamp"]}, {"name": ["This must be a string."]}),
         ({"name": None}, {"name": ["This must not be null."]}),
         ({"name": "x" * 21}, {"name": ["Ensure this value has at most 20 characters (it has 21)."]}),
+        *(({"name": f"La{sign}mp"}, {"name": [CONTROL]}) for sign in ("\r\n", "\t", "\x7f", "\u2028")),
         ({"stock": None}, {"stock": ["This must not be null."]}),
         ({"stock": "2"}, {"stock": [INTEGER]}),
         ({"stock": 2.0}, {"stock": [INTEGER]}),

@@ -402,3 +402,31 @@ def test_order_of_refusals(owner: Caller, client: Client, deborah: Customer, jon
     assert owner.ask("PATCH", others, long, **text).status_code == 404
     answer = owner.ask("PATCH", own, taken)
     assert re.fullmatch(r'"writes";r=0;t=\d+', answer.headers["RateLimit"])
+
+
+# Guessing the current password
+
+
+def test_a_stolen_token_does_not_do_to_guess_the_password(owner: Caller, deborah: Customer) -> None:
+    path = f"customer/{deborah.pk}/"
+    deborah.set_password(PASSWORD)
+    deborah.save()
+    owner.headers = bearer(deborah)
+
+    def statuses(password: str) -> list[int]:
+        body = {"current_password": password}
+        return [
+            owner.ask("PATCH", path, body).status_code,
+            owner.post(f"{path}password/", body | {"new_password": PASSWORD}).status_code,
+            owner.ask("DELETE", path, body).status_code,
+        ]
+
+    wrong = [status for _ in range(3) for status in statuses("a guess")]
+    assert wrong == [403] * 9
+    assert owner.ask("PATCH", path, {"current_password": PASSWORD}).status_code == 200
+    wrong = [status for _ in range(4) for status in statuses("a guess")]
+    assert wrong == [*[403] * 10, 429, 429]
+    answer = owner.ask("PATCH", path, {"current_password": PASSWORD})
+    assert answer.status_code == 429
+    assert 890 < int(answer.headers["Retry-After"]) <= 900
+    assert owner.ask("PATCH", path, {"ort": "Bremen"}).status_code == 200
