@@ -209,6 +209,9 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 # Whoever signs in with a next page that is none of the shop's goes there.
 LOGIN_REDIRECT_URL = "admin:index"
 
+# So many years after an order name and address of its delivery are kept, as § 147 AO wants it of the books.
+SHOP_KEEP_YEARS = env_number("SHOP_KEEP_YEARS", default=8, lowest=1, highest=100)
+
 # Where mail goes out. Without a server development prints it, and production sends none.
 EMAIL_HOST = environment.get("EMAIL_HOST", "")
 EMAIL_PORT = int(env_port("EMAIL_PORT", default="25"))

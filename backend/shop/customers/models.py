@@ -113,6 +113,13 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
         now = timezone.now()
         return self.filter(issued_at__gt=now - REFRESH_LIFETIME, signed_in_at__gt=now - FAMILY_LIFETIME)
 
+    def dead(self) -> Self:
+        """Keep the others."""
+        now = timezone.now()
+        return self.filter(
+            Q(issued_at__lte=now - REFRESH_LIFETIME) | Q(signed_in_at__lte=now - FAMILY_LIFETIME)
+        )
+
 
 class RefreshToken(models.Model):
     """A refresh token of a customer or of a staff user; those that came of one sign-in are a family.

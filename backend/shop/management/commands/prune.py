@@ -1,0 +1,21 @@
+"""`manage.py prune`: what need not be kept any more goes."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+from shop.orders.pruning import prune
+
+
+class Command(BaseCommand):
+    """Prune, and say in one line what went."""
+
+    help = "Empties old deliveries (SHOP_KEEP_YEARS), and deletes expired keys, tokens and sessions."
+
+    def handle(self, **_: Any) -> None:
+        """Do it; what cannot be done now is done the next time."""
+        gone = prune(keep_years=settings.SHOP_KEEP_YEARS)
+        call_command("clearsessions")
+        self.stdout.write("Gone: " + ", ".join(f"{number} {name}" for name, number in gone.items()) + ".")
