@@ -24,8 +24,8 @@ from shop.admin.csv_export import csv_response
 from shop.admin.forms import HOW_IT_IS_SENT, OrderForm, OrderItemForm
 from shop.admin.stock import held_back, stock_follows
 from shop.catalog import stock
-from shop.database.fields import AMOUNTS
 from shop.orders import workflow
+from shop.orders.checkout import LARGEST_TOTAL
 from shop.orders.models import (
     Actor,
     Delivery,
@@ -47,9 +47,6 @@ MOVES = {
 
 MOVE_AT_ONCE = 50_000
 """How many orders can be moved in one go; each stays locked until all of them have moved."""
-
-LARGEST_TOTAL = AMOUNTS[1]
-"""What total_amount can hold."""
 
 
 def move_asked_for(request: HttpRequest) -> OrderStatus | None:

@@ -107,6 +107,7 @@ def unknown(caller: Caller) -> ApiError:
 
 
 EVERYBODY = Audience()
+OWNER = Audience(owner=True)
 
 
 class ReadOnlySession(dict[str, Any]):

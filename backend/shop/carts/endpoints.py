@@ -6,41 +6,30 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpResponse, JsonResponse
 
-from shop.api.audience import Audience
+from shop.api.audience import OWNER, Audience
 from shop.api.reading import detail_endpoint, list_endpoint
 from shop.api.writing import Write, no_content, write_endpoint
 from shop.carts import cart
 from shop.carts.forms import LineForm, QuantityForm
-from shop.carts.models import CART_LINE_ROW, Cart, CartItem
+from shop.carts.models import CART_LINE_ROW, CART_ROW, Cart, CartItem
 from shop.catalog.models import Product
 from shop.customers.models import Customer
-from shop.database.statements import JsonArray, Parameter
-
-CART_ITEM_ROW = {
-    "product_name": "product__name",
-    "price": "product__price",
-    "quantity": "quantity",
-    "subtotal": "subtotal",
-}
+from shop.database.statements import Parameter
 
 
 @detail_endpoint(
     Audience("shop.view_cart", owner=True, opens=True),
-    {"customer_id": "customer_id", "items": "item_rows", "total": "total"},
+    CART_ROW,
 )
 def customer_cart(customer_id: Parameter) -> QuerySet[Cart]:
     """A customer's cart at today's prices."""
-    items = JsonArray(CartItem.objects.in_cart_of(customer_id), CART_ITEM_ROW)
-    return Cart.objects.filter(customer_id=customer_id).with_total().annotate(item_rows=items)
+    return Cart.objects.with_rows(customer_id)
 
 
 @list_endpoint(Audience("shop.view_cart", owner=True), CART_LINE_ROW, parent=(Customer, "cart__items"))
 def cart_items(customer_id: Any) -> QuerySet[CartItem]:
     """The lines of a customer's cart."""
     return CartItem.objects.in_cart_of(customer_id)
-
-
-OWNER = Audience(owner=True)
 
 
 def line_response(line: dict[str, Any], *, is_new: bool) -> HttpResponse:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from shop.catalog.models import Product
 from shop.customers.models import Customer
 from shop.database.fields import TIMES, ZERO
-from shop.database.statements import Parameter, Prepared
+from shop.database.statements import JsonArray, Parameter, Prepared
 
 # It inserts only if there is nothing to update: ON CONFLICT alone would use up a cart_id at every write.
 # clock_timestamp(), as the transaction may have begun before the one that it waits for here.
@@ -53,6 +53,11 @@ CART_LINE_ROW = {
 }
 """A line of a cart as its owner sees it, by JSON keys."""
 
+CART_ITEM_ROW = {name: CART_LINE_ROW[name] for name in ("product_name", "price", "quantity", "subtotal")}
+"""The same in the cart as the specification has it."""
+
+CART_ROW = {"customer_id": "customer_id", "items": "item_rows", "total": "total"}
+
 
 class CartQuerySet(models.QuerySet["Cart"]):
     def with_items(self) -> Self:
@@ -74,6 +79,11 @@ class CartQuerySet(models.QuerySet["Cart"]):
         items = CartItem.objects.filter(cart=models.OuterRef("pk")).with_subtotal().values("cart")
         total = items.annotate(total=Sum("subtotal")).values("total")
         return self.annotate(total=Coalesce(models.Subquery(total), ZERO))
+
+    def with_rows(self, customer_id: int | Parameter) -> Self:
+        """Keep one customer's cart, with what CART_ROW has."""
+        items = JsonArray(CartItem.objects.in_cart_of(customer_id), CART_ITEM_ROW)
+        return self.filter(customer_id=customer_id).with_total().annotate(item_rows=items)
 
 
 class Cart(models.Model):

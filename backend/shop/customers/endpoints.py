@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpResponse, JsonResponse
 
-from shop.api.audience import EVERYBODY, Audience, Bearer
+from shop.api.audience import EVERYBODY, OWNER, Audience, Bearer
 from shop.api.errors import ApiError
 from shop.api.limits import PASSWORDS, REGISTRATIONS, RESETS, RESETS_OF_EMAIL, SIGN_INS, SignInAttempt
 from shop.api.reading import detail_endpoint, list_endpoint
@@ -41,8 +41,6 @@ def customer_stats() -> QuerySet[Customer]:
     """What each customer ordered and spent."""
     return Customer.objects.with_spending()
 
-
-ITSELF = Audience(owner=True)
 
 Bearer.find_caller = staticmethod(find_caller)
 
@@ -122,7 +120,7 @@ def register(write: Write) -> HttpResponse:
     return account_response(customer.pk, HTTPStatus.CREATED, Location=f"/shop/api/customer/{customer.pk}/")
 
 
-@write_endpoint(ITSELF, ProfileForm, missing="Customer")
+@write_endpoint(OWNER, ProfileForm, missing="Customer")
 def change_account(write: Write, *, customer_id: int) -> HttpResponse:
     """Change names, address or e-mail address."""
     guesses = "current_password" in write.data
@@ -131,7 +129,7 @@ def change_account(write: Write, *, customer_id: int) -> HttpResponse:
     return account_response(customer_id)
 
 
-@write_endpoint(ITSELF, PasswordForm, missing="Customer")
+@write_endpoint(OWNER, PasswordForm, missing="Customer")
 def change_password(write: Write, *, customer_id: int) -> HttpResponse:
     """Change the password; all tokens made before are dead."""
     with password_attempt(write, customer_id):

@@ -15,12 +15,13 @@ from shop.carts.cart import OutOfStockError, lines_of
 from shop.carts.models import CART_LINE_ROW, Cart, CartItem
 from shop.catalog import stock
 from shop.catalog.models import Product
+from shop.database.fields import AMOUNTS
 from shop.database.refusal import MissingError, Refusal
 from shop.database.statements import Prepared
 from shop.orders.document import order_document
 from shop.orders.models import Actor, OrderStatus
 
-LARGEST_TOTAL = Decimal("99999999.99")
+LARGEST_TOTAL = AMOUNTS[1]
 """What total_amount can hold."""
 
 ADDRESS = ("first_name", "last_name", "strasse", "plz", "ort")

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpResponse
 
-from shop.api.audience import Audience
+from shop.api.audience import OWNER, Audience
 from shop.api.errors import ApiError
 from shop.api.reading import detail_endpoint, list_endpoint
 from shop.api.writing import Write, no_content, write_endpoint
@@ -62,7 +62,6 @@ def order_details(order_id: Parameter) -> QuerySet[OrderItem]:
     return OrderItem.objects.of_order(order_id)
 
 
-OWNER = Audience(owner=True)
 KEY = re.compile("[ -~]{1,255}")
 
 

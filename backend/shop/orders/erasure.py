@@ -6,7 +6,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.db.models import QuerySet
 
-from shop.carts.models import CART_LINE_ROW, Cart, CartItem
+from shop.carts.models import CART_ROW, Cart
 from shop.customers.accounts import confirmed
 from shop.customers.models import ACCOUNT_ROW, Customer, RefreshToken
 from shop.database.refusal import Refusal, WrongPasswordError
@@ -14,8 +14,6 @@ from shop.database.statements import JsonArray, JsonObject
 from shop.orders.document import ORDER_ROW, with_documents
 from shop.orders.models import IdempotencyKey, Order, OrderStatus
 
-CART_ROW = {"customer_id": "customer_id", "items": "item_rows", "total": "total"}
-CART_ITEM_ROW = {name: CART_LINE_ROW[name] for name in ("product_name", "price", "quantity", "subtotal")}
 EXPORT_ROW = {"customer": "customer_row", "cart": "cart_row", "orders": "order_rows"}
 
 OPEN = (OrderStatus.PENDING, OrderStatus.PROCESSING, OrderStatus.SHIPPED)
@@ -29,13 +27,9 @@ class OpenOrdersError(Refusal):
 
 def export(customer_id: Any) -> QuerySet[Customer]:
     """Return the customer with all that the shop holds about them: account, cart or null, orders."""
-    carts = Cart.objects.filter(customer_id=customer_id).with_total()
     return Customer.objects.filter(pk=customer_id).annotate(
         customer_row=JsonObject(Customer.objects.filter(pk=customer_id), ACCOUNT_ROW),
-        cart_row=JsonObject(
-            carts.annotate(item_rows=JsonArray(CartItem.objects.in_cart_of(customer_id), CART_ITEM_ROW)),
-            CART_ROW,
-        ),
+        cart_row=JsonObject(Cart.objects.with_rows(customer_id), CART_ROW),
         order_rows=JsonArray(with_documents(Order.objects.placed_by(customer_id)), ORDER_ROW),
     )
 
