@@ -12,6 +12,7 @@ from inspect import signature
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import EmptyResultSet
 from django.db.models import Count, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import get_conditional_response, patch_vary_headers
@@ -19,9 +20,10 @@ from django.utils.cache import get_conditional_response, patch_vary_headers
 from shop.api.audience import ANONYMOUS, Audience
 from shop.api.errors import ApiError
 from shop.api.microcache import remembered
-from shop.api.paging import PAGING, links, parse_query
+from shop.api.paging import PAGING, links
+from shop.api.query import QueryParameter, parse_query
 from shop.database.standby import standby
-from shop.database.statements import CHUNK, Statement
+from shop.database.statements import CHUNK, Statement, select
 
 PUBLIC_SECONDS = 5
 """How long browsers and proxies may keep what is for everybody."""
@@ -38,8 +40,8 @@ class ReadEndpoint:
     keys.
     """
 
-    parameters: Mapping[str, range] = {}
-    """What the query string may have, and what each of it may be."""
+    parameters: Mapping[str, QueryParameter] = {}
+    """What the query string may have."""
 
     cached = False
     """Whether SHOP_CACHE_SECONDS applies, which is not for what shows a customer."""
@@ -65,7 +67,7 @@ class ReadEndpoint:
         return response
 
     def respond(
-        self, request: HttpRequest, parameters: Mapping[str, int], ids: list[int]
+        self, request: HttpRequest, parameters: Mapping[str, Any], ids: list[int]
     ) -> HttpResponseBase:
         """Answer with the rows of these ids; raise ApiError when there is nothing of the kind."""
         raise NotImplementedError
@@ -128,7 +130,7 @@ def json_answer(request: HttpRequest, text: str, headers: Mapping[str, str]) -> 
 class DetailEndpoint(ReadEndpoint):
     """Shows one row."""
 
-    def respond(self, request: HttpRequest, _: Mapping[str, int], ids: list[int]) -> HttpResponseBase:
+    def respond(self, request: HttpRequest, _: Mapping[str, Any], ids: list[int]) -> HttpResponseBase:
         for row in self.statement.fetch(*ids):
             return self.send(request, row, {})
         raise self.missing()
@@ -141,10 +143,9 @@ class DetailEndpoint(ReadEndpoint):
 class ListEndpoint(ReadEndpoint):
     """Lists rows, or a page of them.
 
-    `parent` is the model whose id is in the path, with its name for the rows: no parent is a 404.
+    `parent` is the model whose id is in the path, with its name for the rows: no parent is a 404. `filters`
+    are more parameters; `filtered` makes the QuerySet of their values, by name, and the ids in the path.
     """
-
-    parameters = PAGING
 
     def __init__(
         self,
@@ -154,9 +155,13 @@ class ListEndpoint(ReadEndpoint):
         *,
         parent: tuple[type[Model], str] | None = None,
         cached: bool = False,
+        filters: Mapping[str, QueryParameter] | None = None,
+        filtered: Build | None = None,
     ) -> None:
         super().__init__(build, audience, row)
-        self.parent, self.cached = parent, cached
+        self.parent, self.cached, self.row = parent, cached, row
+        self.filters, self.filtered = filters or {}, filtered
+        self.parameters = {**self.filters, **PAGING}
 
     def resource(self) -> type[Model]:
         if not self.parent:
@@ -164,7 +169,7 @@ class ListEndpoint(ReadEndpoint):
         return self.parent[0]
 
     def respond(
-        self, request: HttpRequest, parameters: Mapping[str, int], ids: list[int]
+        self, request: HttpRequest, parameters: Mapping[str, Any], ids: list[int]
     ) -> HttpResponseBase:
         if parameters:
             return self.page(request, parameters, *ids)
@@ -192,17 +197,24 @@ class ListEndpoint(ReadEndpoint):
             self.total(*ids)
         return f"[{','.join(first)}]"
 
-    def page(self, request: HttpRequest, parameters: Mapping[str, int], *ids: int) -> HttpResponseBase:
+    def page(self, request: HttpRequest, parameters: Mapping[str, Any], *ids: int) -> HttpResponseBase:
         """Answer with a page of rows, links to its neighbours, and the number of all rows on request."""
-        limit = parameters.get("limit", CHUNK)
-        rows = self.statement.page(*ids, limit=limit + 1, offset=parameters.get("offset", 0))
+        limit, offset = parameters.get("limit", CHUNK), parameters.get("offset", 0)
+        filters = {name: value for name, value in parameters.items() if name in self.filters}
+        if self.filtered and filters:
+            queryset = self.filtered(filters, *ids)
+            rows = page_of(queryset, self.row, limit=limit + 1, offset=offset)
+            if self.parent and not rows:
+                self.total(*ids)
+            total = queryset.count() if "total" in parameters else 0
+        else:
+            rows = self.statement.page(*ids, limit=limit + 1, offset=offset)
+            total = self.total(*ids) if "total" in parameters or (self.parent and not rows) else 0
         headers = {}
-        if link := links(request.path, parameters, more=len(rows) > limit):
+        if link := links(request.path, request.GET, limit=limit, offset=offset, more=len(rows) > limit):
             headers["Link"] = link
         if "total" in parameters:
-            headers["X-Total-Count"] = str(self.total(*ids))
-        elif self.parent and not rows:
-            self.total(*ids)
+            headers["X-Total-Count"] = str(total)
         return self.send(request, f"[{','.join(rows[:limit])}]", headers)
 
     def total(self, *ids: int) -> int:
@@ -213,6 +225,14 @@ class ListEndpoint(ReadEndpoint):
         for total in model._default_manager.filter(pk=ids[0]).values_list(Count(children), flat=True):
             return int(total)
         raise self.missing()
+
+
+def page_of(queryset: QuerySet[Any], row: Mapping[str, str], *, limit: int, offset: int) -> list[str]:
+    """Return at most `limit` rows of a QuerySet that changes with what is asked, from an offset on."""
+    try:
+        return select(queryset, row).page(queryset.db, limit=limit, offset=offset)
+    except EmptyResultSet:  # it asks for what no column can hold
+        return []
 
 
 def joined(chunks: Generator[list[str]]) -> Generator[str]:

@@ -18,7 +18,7 @@ from django.urls import Resolver404, URLPattern, is_valid_path, path, resolve
 
 from shop.api.audience import EVERYBODY
 from shop.api.errors import ApiError, error, method_not_allowed, unavailable
-from shop.api.paging import parse_query
+from shop.api.query import parse_query
 from shop.api.reading import ReadEndpoint, json_answer
 from shop.api.writing import WriteEndpoint
 from shop.database.errors import is_outage
