@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.db.models import QuerySet
@@ -48,6 +49,7 @@ def erase(*, customer_id: int, current_password: str) -> None:
         orders: QuerySet[Order] = Order.objects.filter(customer=customer)
         if orders.filter(status__in=OPEN).exists():
             raise OpenOrdersError("An order is still on its way")
+        forget_names(customer)
         if not orders.exists():
             customer.delete()
             return
@@ -63,3 +65,15 @@ def erase(*, customer_id: int, current_password: str) -> None:
         )
         if not erased:
             raise WrongPasswordError
+
+
+def forget_names(customer: Customer) -> None:
+    """Take the name out of what the admin tells of its past: who changed the account, or its cart."""
+    carts = Cart.objects.filter(customer=customer).values_list("pk", flat=True)
+    for model, keys in ((Customer, [customer.pk]), (Cart, carts)):
+        entries = LogEntry.objects.filter(
+            content_type__app_label="shop",
+            content_type__model=model._meta.model_name,
+            object_id__in=[str(key) for key in keys],
+        )
+        entries.update(object_repr=f"Deleted {model._meta.verbose_name}")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
@@ -145,6 +146,26 @@ def test_with_orders_the_books_stay(owner: Caller, deborah: Customer, placed: in
     for email in (deborah.email, f"deleted-{deborah.pk}@invalid"):
         body = {"email": email, "password": PASSWORD}
         assert Caller(Client(), {}).post("token/", body).status_code == 401
+
+
+@pytest.mark.parametrize("has_orders", [True, False])
+def test_the_history_of_the_admin_forgets_the_name(
+    owner: Caller,
+    deborah: Customer,
+    jonas: Customer,
+    cart: Cart,
+    admin_user: User,
+    order: Order,
+    has_orders: bool,
+) -> None:
+    if not has_orders:
+        order.delete()
+    others = Cart.objects.create(customer=jonas)
+    for one in (deborah, cart, jonas, others):
+        LogEntry.objects.log_actions(admin_user.pk, [one], CHANGE, "Changed.")
+    assert erase(owner, deborah).status_code == 204
+    told_of = LogEntry.objects.order_by("pk").values_list("object_repr", flat=True)
+    assert list(told_of) == ["Deleted customer", "Deleted cart", "Jonas Groß 🛒", "Cart of Jonas Groß 🛒"]
 
 
 @pytest.mark.parametrize("status", ["pending", "processing", "shipped"])
