@@ -20,7 +20,8 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from shop.admin.csv_export import ROWS_AT_ONCE, csv_lines
+from shop.admin.csv_export import ROWS_AT_ONCE
+from shop.api.csv_text import csv_lines
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, OrderStatus, Product
 from shop.orders.models import Actor
 from shop.orders.workflow import move
