@@ -16,7 +16,16 @@ from django.test import Client
 
 from shop.urls import urlpatterns
 from tests import BACKEND, ROOT
-from tests.support.api_examples import CURL, examples, fold, parse, reading_part
+from tests.support.api_examples import (
+    CURL,
+    CURL_WITH_ACCEPT,
+    examples,
+    examples_with_accept,
+    fold,
+    is_printed,
+    parse,
+    reading_part,
+)
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -38,9 +47,14 @@ def test_every_block_is_of_a_kind_that_is_checked() -> None:
 
 
 def test_the_examples_of_api_md_are_answered(client: Client, sample_data: None) -> None:
-    assert len(examples()) == reading_part().count("```json\n")
+    printed_blocks = re.findall("^```(?:json|text)\n", reading_part(), re.M)
+    assert len(examples()) + len(examples_with_accept()) == len(printed_blocks)
     for path, printed in examples():
         assert fold(client.get(path).json(), printed) == parse(printed), path
+    for accept, path, printed in examples_with_accept():
+        answer = client.get(path, headers={"accept": accept})
+        assert answer.headers["Content-Type"].partition(";")[0] == accept
+        assert is_printed(answer.content.decode(), printed), path
 
 
 def test_api_md_and_readme_name_every_endpoint() -> None:
@@ -97,7 +111,10 @@ RUN_BY_TESTS = {  # of tests/production/ and tests/webshop/test_quickstart.py
 
 @pytest.mark.parametrize(
     "command",
-    sorted({line for line in commands() if not re.match(CURL, line)} | {*commands_in_prose()} - RUN_BY_TESTS),
+    sorted(
+        {line for line in commands() if not re.match(f"{CURL}|{CURL_WITH_ACCEPT}", line)}
+        | {*commands_in_prose()} - RUN_BY_TESTS
+    ),
 )
 def test_every_command_is_run_by_the_gate(command: str) -> None:
     """As a whole, with more arguments behind it at the most."""
@@ -110,6 +127,11 @@ def test_every_command_is_run_by_the_gate(command: str) -> None:
 @pytest.mark.parametrize("path", [match[1] for line in commands() if (match := re.fullmatch(CURL, line))])
 def test_every_curl_is_an_example_of_api_md(path: str) -> None:
     assert path in dict(examples())
+
+
+def test_every_curl_that_says_what_it_accepts_is_an_example_of_api_md() -> None:
+    found = [match.groups() for line in commands() if (match := re.fullmatch(CURL_WITH_ACCEPT, line))]
+    assert sorted(found) == sorted(example[:2] for example in examples_with_accept())
 
 
 def test_every_management_command_that_is_named_exists() -> None:

@@ -1,10 +1,12 @@
-"""The kit to read with: from the ids in a path to a QuerySet, from its rows to JSON.
+"""The kit to read with: from the ids in a path to a QuerySet, from its rows to JSON or CSV.
 
 A read may go to the standby, and again to the primary when that fails.
 """
 
+import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial, update_wrapper
 from hashlib import sha256
 from http import HTTPStatus
@@ -13,17 +15,19 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import EmptyResultSet
-from django.db.models import Count, Model, QuerySet
+from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.cache import get_conditional_response
 
+from shop.api.accept import JSON, wants_csv
 from shop.api.audience import ANONYMOUS, Audience
+from shop.api.csv_text import csv_lines
 from shop.api.errors import ApiError
 from shop.api.microcache import remembered
 from shop.api.paging import PAGING, links
 from shop.api.query import QueryParameter, parse_query
 from shop.database.standby import standby
-from shop.database.statements import CHUNK, Statement, select
+from shop.database.statements import CHUNK, Statement, clamped, select
 
 PUBLIC_SECONDS = 5
 """How long browsers and proxies may keep what is for everybody."""
@@ -31,6 +35,41 @@ PUBLIC_SECONDS = 5
 
 type Build = Callable[..., QuerySet[Any]]
 """A function from the ids in a path to a QuerySet."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How rows that are JSON texts are written: `lines` of some of them, what is around and between those."""
+
+    name: str
+    media_type: str
+    begin: str
+    lines: Callable[[list[str]], str]
+    between: str = ""
+    end: str = ""
+
+    def whole(self, rows: list[str]) -> str:
+        return f"{self.begin}{self.lines(rows)}{self.end}"
+
+    def parts(self, chunks: Generator[list[str]]) -> Generator[str]:
+        """Yield it in parts, the first of them empty."""
+        with closing(chunks):
+            first = next(chunks)
+            yield ""  # once started, close() closes the chunks as well
+            yield self.begin + self.lines(first)
+            for rows in chunks:
+                if rows:
+                    yield self.between + self.lines(rows)
+            yield self.end
+
+
+JSON_ARRAY = Format("json", JSON, "[", ",".join, ",", "]")
+"""If it breaks off, what was sent is no JSON."""
+
+
+def csv_of_objects(rows: list[str]) -> str:
+    """Return flat JSON objects as lines of CSV; null is an empty cell."""
+    return csv_lines(row.values() for row in json.loads(f"[{','.join(rows)}]"))
 
 
 class ReadEndpoint:
@@ -45,6 +84,9 @@ class ReadEndpoint:
 
     cached = False
     """Whether SHOP_CACHE_SECONDS applies, which is not for what shows a customer."""
+
+    varies: tuple[str, ...] = ()
+    """The headers that the answer depends on, beside who calls."""
 
     def __init__(self, build: Build, audience: Audience, row: Mapping[str, str]) -> None:
         """Take the name and the docstring from `build`."""
@@ -62,8 +104,8 @@ class ReadEndpoint:
         ask = partial(self.respond, request, parameters, [ids[name] for name in self.ids])
         # Who has a token may just have written.
         response = standby.read(ask) if standby and not caller.has_token else ask()
-        if not is_open:
-            patch_vary_headers(response, ["Authorization", "Cookie"])
+        if vary := self.varies if is_open else (*self.varies, "Authorization", "Cookie"):
+            response["Vary"] = ", ".join(vary)
         return response
 
     def respond(
@@ -109,14 +151,17 @@ class ReadEndpoint:
 
 
 def json_answer(request: HttpRequest, text: str, headers: Mapping[str, str]) -> HttpResponseBase:
-    """Return an answer of this JSON, these headers and the ETag of both, or a 304 if the caller has them."""
+    """Return an answer of this JSON, these headers and the ETag of both, or a 304 if the caller has them.
+
+    With another Content-Type among the headers it is of that.
+    """
     content = text.encode()
     digest = sha256(content)
     for value in headers.values():
         digest.update(value.encode())
     etag = f'"{digest.hexdigest()[:32]}"'
     response: HttpResponseBase
-    response = HttpResponse(content, content_type="application/json", headers=headers)
+    response = HttpResponse(content, headers={"Content-Type": JSON, **headers})
     response["ETag"] = etag
     response["Content-Length"] = str(len(content))
     if "HTTP_IF_NONE_MATCH" in request.META:
@@ -147,6 +192,8 @@ class ListEndpoint(ReadEndpoint):
     are more parameters; `filtered` makes the QuerySet of their values, by name, and the ids in the path.
     """
 
+    varies = ("Accept",)
+
     def __init__(
         self,
         build: Build,
@@ -162,6 +209,7 @@ class ListEndpoint(ReadEndpoint):
         self.parent, self.cached, self.row = parent, cached, row
         self.filters, self.filtered = filters or {}, filtered
         self.parameters = {**self.filters, **PAGING}
+        self.csv = Format("csv", "text/csv; charset=utf-8", csv_lines([row]), csv_of_objects)
 
     def resource(self) -> type[Model]:
         if not self.parent:
@@ -171,58 +219,61 @@ class ListEndpoint(ReadEndpoint):
     def respond(
         self, request: HttpRequest, parameters: Mapping[str, Any], ids: list[int]
     ) -> HttpResponseBase:
+        form = self.csv if wants_csv(request) else JSON_ARRAY
         if parameters:
-            return self.page(request, parameters, *ids)
+            return self.page(request, parameters, form, *ids)
         age = None
         if self.cache_seconds:
-            rows, age = remembered(self.build.__name__, self.rows, self.cache_seconds)
+            key = f"{self.build.__name__}:{form.name}"
+            rows, age = remembered(key, partial(self.rows, form), self.cache_seconds)
         else:
-            rows = self.rows(*ids)
+            rows = self.rows(form, *ids)
         if isinstance(rows, str):
-            return self.send(request, rows, {}, age)
-        response = StreamingHttpResponse(rows, content_type="application/json")
+            return self.send(request, rows, {"Content-Type": form.media_type}, age)
+        response = StreamingHttpResponse(rows, content_type=form.media_type)
         response["Cache-Control"] = self.cache_control
         if request.method == "HEAD":
             rows.close()
         return response
 
-    def rows(self, *ids: int) -> str | Generator[str]:
-        """Return the array of all rows; its parts if they are many."""
+    def rows(self, form: Format, *ids: int) -> str | Generator[str]:
+        """Return all rows in this format; in parts if they are many."""
         first = self.statement.fetch(*ids)
         if len(first) == CHUNK:
-            parts = joined(self.statement.chunks(*ids))
+            parts = form.parts(self.statement.chunks(*ids))
             next(parts)
             return parts
         if self.parent and not first:
             self.total(*ids)
-        return f"[{','.join(first)}]"
+        return form.whole(first)
 
-    def page(self, request: HttpRequest, parameters: Mapping[str, Any], *ids: int) -> HttpResponseBase:
+    def page(
+        self, request: HttpRequest, parameters: Mapping[str, Any], form: Format, *ids: int
+    ) -> HttpResponseBase:
         """Answer with a page of rows, links to its neighbours, and the number of all rows on request."""
         limit, offset = parameters.get("limit", CHUNK), parameters.get("offset", 0)
         filters = {name: value for name, value in parameters.items() if name in self.filters}
-        if self.filtered and filters:
-            queryset = self.filtered(filters, *ids)
-            rows = page_of(queryset, self.row, limit=limit + 1, offset=offset)
-            if self.parent and not rows:
-                self.total(*ids)
-            total = queryset.count() if "total" in parameters else 0
-        else:
+        among = self.filtered(filters, *clamped(ids)) if self.filtered and filters else None
+        if among is None:
             rows = self.statement.page(*ids, limit=limit + 1, offset=offset)
-            total = self.total(*ids) if "total" in parameters or (self.parent and not rows) else 0
-        headers = {}
+        else:
+            rows = page_of(among, self.row, limit=limit + 1, offset=offset)
+        total = self.total(*ids, among=among) if "total" in parameters or (self.parent and not rows) else 0
+        headers = {"Content-Type": form.media_type}
         if link := links(request.path, request.GET, limit=limit, offset=offset, more=len(rows) > limit):
             headers["Link"] = link
         if "total" in parameters:
             headers["X-Total-Count"] = str(total)
-        return self.send(request, f"[{','.join(rows[:limit])}]", headers)
+        return self.send(request, form.whole(rows[:limit]), headers)
 
-    def total(self, *ids: int) -> int:
-        """Return the number of all rows; raise ApiError when the parent is missing."""
+    def total(self, *ids: int, among: QuerySet[Any] | None = None) -> int:
+        """Return the number of all rows, or of these; raise ApiError when the parent is missing."""
         if not self.parent:
-            return self.build(*ids).count()
+            return (self.build(*ids) if among is None else among).count()
         model, children = self.parent
-        for total in model._default_manager.filter(pk=ids[0]).values_list(Count(children), flat=True):
+        counted = Count(children, filter=None if among is None else Q((f"{children}__in", among)))
+        parents = model._default_manager.filter(pk=ids[0]).annotate(total=counted)
+        for total in parents.values_list("total", flat=True):
             return int(total)
         raise self.missing()
 
@@ -233,17 +284,6 @@ def page_of(queryset: QuerySet[Any], row: Mapping[str, str], *, limit: int, offs
         return select(queryset, row).page(queryset.db, limit=limit, offset=offset)
     except EmptyResultSet:  # it asks for what no column can hold
         return []
-
-
-def joined(chunks: Generator[list[str]]) -> Generator[str]:
-    """Yield a JSON array in parts, the first of them empty; if it breaks off, what was sent is no JSON."""
-    with closing(chunks):
-        first = next(chunks)
-        yield ""  # once started, close() closes the chunks as well
-        yield "[" + ",".join(first)
-        for rows in chunks:
-            yield ",".join(["", *rows])
-        yield "]"
 
 
 def list_endpoint(

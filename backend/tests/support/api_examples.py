@@ -15,6 +15,8 @@ from tests import ROOT
 API_MD = ROOT / "docs" / "API.md"
 CURL = r"curl -s '?http://localhost:8000([^\s']+)'?"
 EXAMPLE = re.compile(rf"```sh\n{CURL}\n```\n+```json\n(.+?)```", re.S)
+CURL_WITH_ACCEPT = CURL.replace("curl -s ", "curl -s -H 'Accept: ([^']+)' ")
+EXAMPLE_WITH_ACCEPT = re.compile(rf"```sh\n{CURL_WITH_ACCEPT}\n```\n+```(?:json|text)\n(.+?)```", re.S)
 GAP = re.compile(r"… (\d+) more")
 
 
@@ -31,6 +33,11 @@ def writing_part() -> str:
 def examples() -> list[tuple[str, str]]:
     """Return the path and the printed answer of each curl in the reading part of docs/API.md."""
     return EXAMPLE.findall(reading_part())
+
+
+def examples_with_accept() -> list[tuple[str, str, str]]:
+    """Return the Accept header, the path and the printed answer of each other curl there."""
+    return EXAMPLE_WITH_ACCEPT.findall(reading_part())
 
 
 def fold(answer: Any, printed: str) -> Any:
@@ -54,16 +61,24 @@ def parse(printed: str) -> Any:
     return json.loads(GAP.sub(r'"\g<0>"', printed))
 
 
+def is_printed(answer: str, printed: str) -> bool:
+    """Tell whether an answer is the printed one: JSON by its values, CSV line by line."""
+    if printed.startswith(("[", "{")):
+        return bool(fold(json.loads(answer), printed) == parse(printed))
+    return answer.replace("\r\n", "\n") == printed
+
+
 def main(base: str) -> None:
     """Ask the shop at this address; end with 1 and the path when an answer is not the printed one."""
-    for path, printed in examples():
+    for accept, path, printed in [*(("*/*", *example) for example in examples()), *examples_with_accept()]:
+        request = urllib.request.Request(base + path, headers={"Accept": accept})
         try:
-            with urllib.request.urlopen(base + path) as response:
-                answer = json.load(response)
+            with urllib.request.urlopen(request) as response:
+                answer = response.read().decode()
         except urllib.error.HTTPError as error:
-            answer = json.load(error)
-        if fold(answer, printed) != parse(printed):
-            sys.exit(f"{base}{path} does not answer what {API_MD.name} shows: {json.dumps(answer)[:500]}")
+            answer = error.read().decode()
+        if not is_printed(answer, printed):
+            sys.exit(f"{base}{path} does not answer what {API_MD.name} shows: {answer[:500]}")
         print(f"{path} answers what {API_MD.name} shows")  # noqa: T201
 
 
