@@ -1,10 +1,14 @@
-"""Errors as the API tells them: JSON in one shape, {"error": one sentence}."""
+"""Errors as the API tells them: JSON in one shape, {"error": one sentence}, or problem details (RFC 9457)."""
 
+import json
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from django.http import JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import patch_vary_headers
+
+from shop.api.accept import PROBLEM, wants_problem
 
 RETRY_AFTER_SECONDS = 5
 DATABASE_AWAY = "The database is not available"
@@ -44,3 +48,20 @@ def method_not_allowed(allowed: Iterable[str]) -> JsonResponse:
 def unavailable(message: str = DATABASE_AWAY) -> JsonResponse:
     """Return the 503 for what passes by itself; it says when to try again."""
     return error(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def tell(request: HttpRequest, response: HttpResponse) -> None:
+    """Put an error as the request wants it: as problem details, or as it is."""
+    patch_vary_headers(response, ["Accept"])
+    if not wants_problem(request):
+        return
+    members = json.loads(response.content)
+    problem = {
+        "type": "about:blank",
+        "title": response.reason_phrase,
+        "status": response.status_code,
+        "detail": members.pop("error"),
+    }
+    response.content = json.dumps({**problem, **members, **problem}).encode()
+    response["Content-Type"] = PROBLEM
+    response["Content-Length"] = str(len(response.content))

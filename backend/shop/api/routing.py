@@ -17,7 +17,7 @@ from django.middleware.security import SecurityMiddleware
 from django.urls import Resolver404, URLPattern, is_valid_path, path, resolve
 
 from shop.api.audience import EVERYBODY
-from shop.api.errors import ApiError, error, method_not_allowed, unavailable
+from shop.api.errors import ApiError, error, method_not_allowed, tell, unavailable
 from shop.api.query import parse_query
 from shop.api.reading import ReadEndpoint, json_answer
 from shop.api.writing import WriteEndpoint
@@ -101,6 +101,8 @@ def json_api(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callabl
             else:
                 status = HTTPStatus(response_for_exception(request, failure).status_code)
                 response = error(status, status.phrase)
+        if response.status_code >= HTTPStatus.BAD_REQUEST and isinstance(response, HttpResponse):
+            tell(request, response)
         headers = encrypted if security.sts_seconds and request.is_secure() else plain
         # All at once: one by one they would cost as much as the log and the metrics.
         response.headers._store = {**headers, **response.headers._store}
