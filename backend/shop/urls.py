@@ -4,12 +4,11 @@ from django.urls import URLPattern
 
 from shop.api.routing import Index, route
 from shop.carts.endpoints import add_item, cart_items, customer_cart, empty_cart, remove_item, set_item
-from shop.catalog.endpoints import bestsellers, category_stats, low_stock, products
+from shop.catalog.endpoints import category_stats, low_stock, products
 from shop.customers.endpoints import (
     account,
     change_account,
     change_password,
-    customer_stats,
     refresh_token,
     register,
     request_reset,
@@ -18,10 +17,12 @@ from shop.customers.endpoints import (
     sign_in,
 )
 from shop.orders.endpoints import (
+    bestsellers,
     cancel_order,
     checkout,
     customer_order,
     customer_orders,
+    customer_stats,
     erase_account,
     export_account,
     order_details,

@@ -2,7 +2,7 @@
 
 from django.db.models import QuerySet
 
-from shop.api.audience import EVERYBODY, Audience
+from shop.api.audience import EVERYBODY
 from shop.api.reading import list_endpoint
 from shop.catalog.models import Category, Product
 
@@ -19,22 +19,6 @@ PRODUCT_ROW = {
 def products() -> QuerySet[Product]:
     """All products."""
     return Product.objects.catalog()
-
-
-@list_endpoint(
-    Audience("shop.view_order", opens=True),
-    {
-        "product_id": "product_id",
-        "name": "name",
-        "price": "price",
-        "total_sold": "total_sold",
-        "total_revenue": "total_revenue",
-    },
-    cached=True,
-)
-def bestsellers() -> QuerySet[Product]:
-    """The ten products sold most."""
-    return Product.objects.bestsellers()
 
 
 @list_endpoint(EVERYBODY, PRODUCT_ROW, cached=True)

@@ -10,7 +10,7 @@ from django.http import HttpResponse, JsonResponse
 from shop.api.audience import EVERYBODY, OWNER, Audience, Bearer
 from shop.api.errors import ApiError
 from shop.api.limits import PASSWORDS, REGISTRATIONS, RESETS, RESETS_OF_EMAIL, SIGN_INS, SignInAttempt
-from shop.api.reading import detail_endpoint, list_endpoint
+from shop.api.reading import detail_endpoint
 from shop.api.writing import Write, no_content, write_endpoint
 from shop.customers import accounts, tokens
 from shop.customers.callers import find_caller
@@ -25,22 +25,6 @@ from shop.customers.forms import (
 )
 from shop.customers.models import ACCOUNT_ROW, Customer
 from shop.customers.tokens import Tokens
-
-
-@list_endpoint(
-    Audience("shop.view_customer", opens=True),
-    {
-        "customer_id": "customer_id",
-        "name": "full_name",
-        "email": "email",
-        "total_orders": "total_orders",
-        "total_spent": "total_spent",
-    },
-)
-def customer_stats() -> QuerySet[Customer]:
-    """What each customer ordered and spent."""
-    return Customer.objects.with_spending()
-
 
 Bearer.find_caller = staticmethod(find_caller)
 

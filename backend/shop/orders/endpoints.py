@@ -11,6 +11,7 @@ from shop.api.audience import OWNER, Audience
 from shop.api.errors import ApiError
 from shop.api.reading import detail_endpoint, list_endpoint
 from shop.api.writing import Write, no_content, write_endpoint
+from shop.catalog.models import Product
 from shop.customers.endpoints import password_attempt
 from shop.customers.forms import ErasureForm
 from shop.customers.models import Customer
@@ -60,6 +61,37 @@ def customer_orders(customer_id: Parameter) -> QuerySet[Order]:
 def order_details(order_id: Parameter) -> QuerySet[OrderItem]:
     """An order's lines."""
     return OrderItem.objects.of_order(order_id)
+
+
+@list_endpoint(
+    Audience("shop.view_order", opens=True),
+    {
+        "product_id": "product_id",
+        "name": "name",
+        "price": "price",
+        "total_sold": "total_sold",
+        "total_revenue": "total_revenue",
+    },
+    cached=True,
+)
+def bestsellers() -> QuerySet[Product]:
+    """The ten products sold most."""
+    return Product.objects.bestsellers()
+
+
+@list_endpoint(
+    Audience("shop.view_customer", opens=True),
+    {
+        "customer_id": "customer_id",
+        "name": "full_name",
+        "email": "email",
+        "total_orders": "total_orders",
+        "total_spent": "total_spent",
+    },
+)
+def customer_stats() -> QuerySet[Customer]:
+    """What each customer ordered and spent."""
+    return Customer.objects.with_spending()
 
 
 KEY = re.compile("[ -~]{1,255}")
