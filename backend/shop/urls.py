@@ -26,6 +26,7 @@ from shop.orders.endpoints import (
     erase_account,
     export_account,
     order_details,
+    orders,
     set_status,
 )
 
@@ -59,6 +60,7 @@ urlpatterns: list[URLPattern] = [
     route(
         "customer/<int:customer_id>/orders/<int:order_id>/cancel/", "customer-order-cancel", POST=cancel_order
     ),
+    route("orders/", "orders", GET=orders),
     route("order/<int:order_id>/", "order-details", GET=order_details),
     route("order/<int:order_id>/status/", "order-status", POST=set_status),
     route("customer-stats/", "customer-stats", GET=customer_stats),

@@ -11,6 +11,7 @@ from typing import Any
 from django.http import QueryDict
 
 from shop.api.errors import ApiError
+from shop.database.statements import MAX_BIGINT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Number(QueryParameter):
 
 @dataclass(frozen=True)
 class Id(QueryParameter):
-    """A key, which may be of any size: one that no column can hold is an unknown one."""
+    """A key, which may be of any size: one that no column can hold is as unknown as the largest."""
 
     def __str__(self) -> str:
         return "an id"
@@ -49,7 +50,7 @@ class Id(QueryParameter):
     def read(self, text: str) -> int:
         if not re.fullmatch("[0-9]{1,100}", text):
             raise ValueError(text)
-        return int(text)
+        return min(int(text), MAX_BIGINT)
 
 
 @dataclass(frozen=True)

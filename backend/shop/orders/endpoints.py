@@ -9,12 +9,13 @@ from django.http import HttpResponse
 
 from shop.api.audience import OWNER, Audience
 from shop.api.errors import ApiError
+from shop.api.query import Choice, Day, Id
 from shop.api.reading import detail_endpoint, list_endpoint
 from shop.api.writing import Write, no_content, write_endpoint
 from shop.catalog.models import Product
 from shop.customers.endpoints import password_attempt
 from shop.customers.forms import ErasureForm
-from shop.customers.models import Customer
+from shop.customers.models import Customer, full_name
 from shop.database.statements import Parameter
 from shop.orders import workflow
 from shop.orders.checkout import KeyReusedError, place_order
@@ -22,6 +23,32 @@ from shop.orders.document import ORDER_ROW, order_document, order_documents
 from shop.orders.erasure import EXPORT_ROW, erase, export
 from shop.orders.forms import CheckoutForm, StatusForm
 from shop.orders.models import Actor, Order, OrderItem, OrderStatus
+from shop.orders.reports import sold_most, spent
+
+FILTERS = {"status": Choice(OrderStatus.values, repeatable=True), "from": Day(), "to": Day()}
+"""Which orders of a list are asked for, or which count."""
+
+
+ORDERS_ROW: dict[str, Any] = {
+    "order_id": "order_id",
+    "order_date": "order_date",
+    "status": "status",
+    "total_amount": "total_amount",
+    "customer_id": "customer_id",
+    "customer_name": full_name("customer__"),  # no annotation: counting the orders needs no customer
+    "customer_email": "customer__email",
+}
+
+
+@list_endpoint(
+    Audience("shop.view_order"),
+    ORDERS_ROW,
+    filters={**FILTERS, "customer": Id()},
+    filtered=lambda filters: Order.objects.newest_first().asked_for(filters),
+)
+def orders() -> QuerySet[Order]:
+    """All orders, the newest first."""
+    return Order.objects.newest_first()
 
 
 def any_order(order_id: int) -> QuerySet[Order]:
@@ -39,6 +66,8 @@ def any_order(order_id: int) -> QuerySet[Order]:
         "customer_email": "customer__email",
     },
     parent=(Customer, "orders"),
+    filters=FILTERS,
+    filtered=lambda filters, customer_id: Order.objects.placed_by(customer_id).asked_for(filters),
 )
 def customer_orders(customer_id: Parameter) -> QuerySet[Order]:
     """A customer's orders, the newest first."""
@@ -73,6 +102,8 @@ def order_details(order_id: Parameter) -> QuerySet[OrderItem]:
         "total_revenue": "total_revenue",
     },
     cached=True,
+    filters=FILTERS,
+    filtered=lambda filters: sold_most(Order.objects.asked_for(filters)),
 )
 def bestsellers() -> QuerySet[Product]:
     """The ten products sold most."""
@@ -88,6 +119,8 @@ def bestsellers() -> QuerySet[Product]:
         "total_orders": "total_orders",
         "total_spent": "total_spent",
     },
+    filters=FILTERS,
+    filtered=spent,
 )
 def customer_stats() -> QuerySet[Customer]:
     """What each customer ordered and spent."""

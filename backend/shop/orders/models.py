@@ -1,7 +1,8 @@
 """Orders and their lines."""
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Self
+from typing import Any, Self
 
 from django.db import models, transaction
 from django.db.models import Count, F, Q, Sum
@@ -24,10 +25,26 @@ class OrderStatus(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+LOOKUPS = {
+    "status": "status__in",
+    "from": "order_date__gte",
+    "to": "order_date__lte",
+    "customer": "customer_id",
+}
+"""How the filters of a list are asked of an order."""
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
+    def newest_first(self) -> Self:
+        return self.order_by("-order_date", "-order_id")
+
     def placed_by(self, customer_id: int | Parameter) -> Self:
         """Keep the orders of a customer, the newest first."""
-        return self.filter(customer_id=customer_id).order_by("-order_date", "-order_id")
+        return self.filter(customer_id=customer_id).newest_first()
+
+    def asked_for(self, filters: Mapping[str, Any]) -> Self:
+        """Keep those of any `status` in a list, of the days `from` to `to`, of a `customer`."""
+        return self.filter(**{LOOKUPS[name]: value for name, value in filters.items()})
 
     def by_status(self) -> models.QuerySet["Order", tuple[str, int, Decimal]]:
         """Return the number and the total amount of the orders in each status that any has."""

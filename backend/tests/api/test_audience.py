@@ -54,6 +54,7 @@ ROWS = {
     "POST customer/<customer_id>/orders/": (OWN_WRITE, ""),
     "GET customer/<customer_id>/orders/<order_id>/": (OWN_READ, "view_order"),
     "POST customer/<customer_id>/orders/<order_id>/cancel/": (OWN_WRITE, ""),
+    "GET orders/": (STAFF_LIST, "view_order"),
     "GET order/<order_id>/": (OWN_READ, "view_order"),
     "POST order/<order_id>/status/": (STAFF_WRITE, "change_order"),
 }

@@ -68,3 +68,40 @@ def test_of_the_orders_only_the_index_is_read() -> None:
         columns = {name for (name,) in cursor.fetchall()}
     (index,) = (index for index in Order._meta.indexes if index.name == "order_customer_id")
     assert columns == {"customer_id", *index.include}
+
+
+def test_of_some_orders_all_customers_are_listed(
+    client: Client, deborah: Customer, jonas: Customer, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for customer, day, status, amount in (
+        (deborah, "2025-01-31", "completed", "10.00"),
+        (deborah, "2025-02-01", "completed", "5.00"),
+        (deborah, "2025-02-01", "cancelled", "0.50"),
+        (jonas, "2025-02-28", "cancelled", "7.00"),
+        (jonas, "2025-03-01", "completed", "0.00"),
+    ):
+        Order.objects.create(customer=customer, order_date=day, status=status, total_amount=Decimal(amount))
+    third = Customer.objects.create(first_name="C", last_name="C", email="c@example.com", password="!")
+    d, j, c = deborah.pk, jonas.pk, third.pk
+    for query, expected in {
+        "": [(d, 3, "15.50"), (j, 2, "7.00"), (c, 0, "0.00")],
+        "from=0001-01-01&to=9999-12-31": [(d, 3, "15.50"), (j, 2, "7.00"), (c, 0, "0.00")],
+        "from=2025-02-01&to=2025-02-28": [(j, 1, "7.00"), (d, 2, "5.50"), (c, 0, "0.00")],
+        "status=completed": [(d, 2, "15.00"), (j, 1, "0.00"), (c, 0, "0.00")],
+        "status=completed&status=cancelled&from=2025-02-28": [(j, 2, "7.00"), (d, 0, "0.00"), (c, 0, "0.00")],
+        "status=pending": [(d, 0, "0.00"), (j, 0, "0.00"), (c, 0, "0.00")],
+        "from=2025-02-01&to=2025-01-31": [(d, 0, "0.00"), (j, 0, "0.00"), (c, 0, "0.00")],
+    }.items():
+        with django_assert_num_queries(1):
+            rows = client.get(f"/shop/api/customer-stats/?{query}").json()
+        assert [(row["customer_id"], row["total_orders"], row["total_spent"]) for row in rows] == expected
+        with django_assert_num_queries(2):
+            page = client.get(f"/shop/api/customer-stats/?{query}&limit=1&offset=1&total=1")
+        assert (page.json(), page.headers["X-Total-Count"]) == (rows[1:2], "3")
+    assert (
+        client.get("/shop/api/customer-stats/?status=cancelled&limit=1").content
+        == (
+            f'[{{"customer_id":{j},"name":"Jonas Groß 🛒","email":"jonas@example.com",'
+            f'"total_orders":1,"total_spent":"7.00"}}]'
+        ).encode()
+    )

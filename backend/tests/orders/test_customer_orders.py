@@ -3,6 +3,7 @@
 import datetime
 from decimal import Decimal
 
+import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -51,3 +52,48 @@ def test_queries_do_not_grow_with_the_rows(
         Order.objects.bulk_create(Order(customer=deborah, total_amount=Decimal(5)) for _ in range(rows))
         with django_assert_num_queries(queries):
             assert len(client.get(f"/shop/api/customer/{deborah.pk}/orders/").json()) == rows
+
+
+@pytest.mark.parametrize(
+    ("query", "places"),
+    [
+        ("status=pending", [1]),
+        ("status=pending&status=shipped", [2, 1]),
+        ("from=2025-02-01", [2, 1]),
+        ("to=2025-02-01", [1, 0]),
+        ("from=2025-02-01&to=2025-02-01&status=pending", [1]),
+        ("from=2025-03-01&to=2025-02-01", []),
+        ("status=cancelled", []),
+    ],
+)
+def test_filters(
+    client: Client,
+    deborah: Customer,
+    jonas: Customer,
+    query: str,
+    places: list[int],
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    made = [
+        Order.objects.create(customer=deborah, order_date=f"2025-0{month}-01", status=status).pk
+        for month, status in ((1, "completed"), (2, "pending"), (3, "shipped"))
+    ]
+    Order.objects.create(customer=jonas, order_date="2025-02-01", status="pending")
+    path = f"/shop/api/customer/{deborah.pk}/orders/"
+    answer = client.get(f"{path}?{query}")
+    assert [row["order_id"] for row in answer.json()] == [made[place] for place in places]
+    for offset in (0, 5):
+        with django_assert_num_queries(2):
+            page = client.get(f"{path}?{query}&limit=1&offset={offset}&total=1")
+        assert page.headers["X-Total-Count"] == str(len(places))
+        assert [row["order_id"] for row in page.json()] == [made[place] for place in places[offset:][:1]]
+
+
+def test_filters_of_nobody(
+    client: Client, deborah: Customer, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for nobody in (deborah.pk + 1, 0, 2**31, 2**63, 10**30):
+        for query in ("status=pending", "from=2025-01-01&offset=7&total=1"):
+            with django_assert_num_queries(1 if nobody >= 2**31 else 2):
+                answer = client.get(f"/shop/api/customer/{nobody}/orders/?{query}")
+            assert (answer.status_code, answer.json()) == (404, {"error": "Customer not found"})
