@@ -3,7 +3,8 @@
 A write runs once, on the primary.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import update_wrapper
 from http import HTTPStatus
@@ -19,7 +20,14 @@ from shop.api.body import not_valid, parse_body
 from shop.api.errors import ApiError
 from shop.api.fields import JsonForm
 from shop.api.limits import WRITES, Limit, Usage, name_of
-from shop.database.refusal import MissingError, Refusal, WrongPasswordError
+from shop.database.refusal import (
+    ContradictionError,
+    MissingError,
+    Refusal,
+    UnknownAccountError,
+    WrongPasswordError,
+)
+from shop.database.statements import Row
 
 
 @dataclass(frozen=True)
@@ -45,10 +53,22 @@ class NoBody(forms.Form):
     """For requests without a body."""
 
 
+STATUSES: Mapping[type[Refusal], HTTPStatus] = {
+    UnknownAccountError: HTTPStatus.UNAUTHORIZED,
+    WrongPasswordError: HTTPStatus.FORBIDDEN,
+    MissingError: HTTPStatus.NOT_FOUND,
+    ContradictionError: HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+"""What is told of a refusal; of any other kind it is a conflict."""
+
+
 class WriteEndpoint:
     """Answers one method that changes something. `form` says what the body may have.
 
     `missing` is what a caller is told who asks for an id that is not theirs, as for one that is not there.
+    `answers` says for each status what the body is: a Row, a Form for its members, None for no body.
+    `refusals` are the rules that may stand against it. `takes` and `sends` name the headers of its own that a
+    request has to have, with their patterns, and that an answer may have.
     """
 
     def __init__(
@@ -57,13 +77,18 @@ class WriteEndpoint:
         audience: Audience,
         form: type[forms.Form],
         *,
+        answers: Mapping[HTTPStatus, Row | type[forms.Form] | None],
+        refusals: Collection[type[Refusal]] = (),
         missing: str = "",
         limit: Limit = WRITES,
+        takes: Mapping[str, re.Pattern[str]] | None = None,
+        sends: Collection[str] = (),
     ) -> None:
         """Take the name and the docstring from `act`."""
         update_wrapper(self, act)
         self.act, self.audience, self.form = act, audience, form
-        self.missing, self.limit = missing, limit
+        self.answers, self.refusals, self.missing, self.limit = answers, refusals, missing, limit
+        self.takes, self.sends = takes or {}, sends
 
     def __call__(self, request: HttpRequest, **ids: int) -> HttpResponse:
         usage = Usage()
@@ -111,12 +136,17 @@ def perform(act: Act, write: Write, ids: Mapping[str, int]) -> HttpResponse:
         return act(write, **ids)
     except ValidationError as invalid:
         raise not_valid(invalid.message_dict) from None
-    except MissingError as refusal:
-        raise ApiError(HTTPStatus.NOT_FOUND, str(refusal)) from None
-    except WrongPasswordError as refusal:
-        raise ApiError(HTTPStatus.FORBIDDEN, str(refusal)) from None
     except Refusal as refusal:
-        raise ApiError(HTTPStatus.CONFLICT, str(refusal), code=refusal.code, **refusal.details) from None
+        raise refused(refusal) from None
+
+
+def refused(refusal: Refusal) -> ApiError:
+    """Return the error that tells of a refusal."""
+    statuses = (status for kind, status in STATUSES.items() if isinstance(refusal, kind))
+    status = next(statuses, HTTPStatus.CONFLICT)
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    code = {"code": refusal.code} if refusal.code else {}
+    return ApiError(status, str(refusal), headers, **code, **refusal.details)
 
 
 def clean(form_class: type[forms.Form], body: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
@@ -21,16 +21,38 @@ MAX_QUANTITY = 999
 MAX_LINES = 100
 
 
+class ProductMissingError(MissingError):
+    message = "Product not found"
+
+
 class CartFullError(Refusal):
     """The cart has MAX_LINES lines."""
 
     code = "cart_full"
+    message = f"A cart has {MAX_LINES} lines at the most"
 
 
 class OutOfStockError(Refusal):
-    """Less is in stock than is wanted; `available` or `items` say what is."""
+    """Less is in stock than is wanted of some lines."""
 
     code = "out_of_stock"
+    message = "There is not enough in stock"
+    members = {
+        "items": [
+            {
+                "product_id": models.IntegerField(),
+                "product_name": models.CharField(),
+                "wanted": models.IntegerField(),
+                "available": models.IntegerField(),
+            }
+        ]
+    }
+
+
+class LineOutOfStockError(OutOfStockError):
+    """Less is in stock than is wanted of one line."""
+
+    members = {"available": models.IntegerField()}
 
 
 def put(
@@ -45,7 +67,7 @@ def put(
         with transaction.atomic():
             return put_once(customer_id, product_id, quantity, more=more)
     except IntegrityError:  # at the commit, for a product that was deleted meanwhile
-        raise MissingError("Product not found") from None
+        raise ProductMissingError from None
 
 
 def offer(product_id: Any, cart_id: Any) -> QuerySet[Product]:
@@ -95,16 +117,16 @@ def put_once(customer_id: int, product_id: int, quantity: int, *, more: bool) ->
         product = json.loads(row)
         break
     else:
-        raise MissingError("Product not found")
+        raise ProductMissingError
     in_cart = product["in_cart"]
     if in_cart is None and product["lines"] >= MAX_LINES:
-        raise CartFullError(f"A cart has {MAX_LINES} lines at the most")
+        raise CartFullError
     if more:
         quantity += in_cart or 0
     if quantity > MAX_QUANTITY:
         raise ValidationError({"quantity": f"A line of a cart has {MAX_QUANTITY} at the most."})
     if quantity > product["stock"]:
-        raise OutOfStockError("There is not enough in stock", available=product["stock"])
+        raise LineOutOfStockError(available=product["stock"])
     if quantity == in_cart:
         transaction.set_rollback(True)  # nothing changes, the cart's last_updated neither
     else:

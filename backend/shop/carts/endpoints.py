@@ -10,6 +10,7 @@ from shop.api.audience import OWNER, Audience
 from shop.api.reading import detail_endpoint, list_endpoint
 from shop.api.writing import Write, no_content, write_endpoint
 from shop.carts import cart
+from shop.carts.cart import CartFullError, LineOutOfStockError, ProductMissingError
 from shop.carts.forms import LineForm, QuantityForm
 from shop.carts.models import CART_LINE_ROW, CART_ROW, Cart, CartItem
 from shop.catalog.models import Product
@@ -36,7 +37,16 @@ def line_response(line: dict[str, Any], *, is_new: bool) -> HttpResponse:
     return JsonResponse(line, status=HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
-@write_endpoint(OWNER, LineForm, missing="Customer")
+LINE_ANSWERS = {HTTPStatus.CREATED: CART_LINE_ROW, HTTPStatus.OK: CART_LINE_ROW}
+
+
+@write_endpoint(
+    OWNER,
+    LineForm,
+    missing="Customer",
+    answers=LINE_ANSWERS,
+    refusals=[ProductMissingError, CartFullError, LineOutOfStockError],
+)
 def add_item(write: Write, *, customer_id: int) -> HttpResponse:
     """Add so many of a product to the cart."""
     line, is_new = cart.put(customer_id=customer_id, more=True, **write.data)
@@ -48,21 +58,27 @@ def product_in(customer_id: int, product_id: int) -> QuerySet[Product]:
     return Product.objects.filter(pk=product_id)
 
 
-@write_endpoint(Audience(owner=True, target=product_in, missing="Product"), QuantityForm, missing="Customer")
+@write_endpoint(
+    Audience(owner=True, target=product_in, missing="Product"),
+    QuantityForm,
+    missing="Customer",
+    answers=LINE_ANSWERS,
+    refusals=[CartFullError, LineOutOfStockError],
+)
 def set_item(write: Write, *, customer_id: int, product_id: int) -> HttpResponse:
     """Have so many of a product in the cart."""
     line, is_new = cart.put(customer_id=customer_id, product_id=product_id, **write.data)
     return line_response(line, is_new=is_new)
 
 
-@write_endpoint(OWNER, missing="Customer")
+@write_endpoint(OWNER, missing="Customer", answers={HTTPStatus.NO_CONTENT: None})
 def remove_item(write: Write, *, customer_id: int, product_id: int) -> HttpResponse:
     """Take a product out of the cart."""
     cart.remove(customer_id=customer_id, product_id=product_id)
     return no_content()
 
 
-@write_endpoint(OWNER, missing="Customer")
+@write_endpoint(OWNER, missing="Customer", answers={HTTPStatus.NO_CONTENT: None})
 def empty_cart(write: Write, *, customer_id: int) -> HttpResponse:
     """Take everything out of the cart."""
     cart.remove(customer_id=customer_id)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from shop.catalog.models import Product
 from shop.customers.models import Customer
 from shop.database.fields import TIMES, ZERO
-from shop.database.statements import JsonArray, Parameter, Prepared
+from shop.database.statements import JsonArray, Parameter, Prepared, Row
 
 # It inserts only if there is nothing to update: ON CONFLICT alone would use up a cart_id at every write.
 # clock_timestamp(), as the transaction may have begun before the one that it waits for here.
@@ -43,20 +43,25 @@ REMOVE = Prepared(
     quantities="integer[]",
 )
 
-CART_LINE_ROW = {
-    "product_id": "product_id",
-    "product_name": "product__name",
-    "price": "product__price",
-    "quantity": "quantity",
-    "subtotal": "subtotal",
-    "stock": "product__stock",
-}
+CART_LINE_ROW = Row(
+    "CartLine",
+    {
+        "product_id": "product_id",
+        "product_name": "product__name",
+        "price": "product__price",
+        "quantity": "quantity",
+        "subtotal": "subtotal",
+        "stock": "product__stock",
+    },
+)
 """A line of a cart as its owner sees it, by JSON keys."""
 
-CART_ITEM_ROW = {name: CART_LINE_ROW[name] for name in ("product_name", "price", "quantity", "subtotal")}
+CART_ITEM_ROW = Row(
+    "CartItem", {name: CART_LINE_ROW[name] for name in ("product_name", "price", "quantity", "subtotal")}
+)
 """The same in the cart as the specification has it."""
 
-CART_ROW = {"customer_id": "customer_id", "items": "item_rows", "total": "total"}
+CART_ROW = Row("Cart", {"customer_id": "customer_id", "items": "item_rows", "total": "total"})
 
 
 class CartQuerySet(models.QuerySet["Cart"]):

@@ -5,14 +5,18 @@ from django.db.models import QuerySet
 from shop.api.audience import EVERYBODY
 from shop.api.reading import list_endpoint
 from shop.catalog.models import Category, Product
+from shop.database.statements import Row
 
-PRODUCT_ROW = {
-    "product_id": "product_id",
-    "name": "name",
-    "price": "price",
-    "stock": "stock",
-    "category": "category__category_name",
-}
+PRODUCT_ROW = Row(
+    "Product",
+    {
+        "product_id": "product_id",
+        "name": "name",
+        "price": "price",
+        "stock": "stock",
+        "category": "category__category_name",
+    },
+)
 
 
 @list_endpoint(EVERYBODY, PRODUCT_ROW, cached=True)
@@ -29,12 +33,15 @@ def low_stock() -> QuerySet[Product]:
 
 @list_endpoint(
     EVERYBODY,
-    {
-        "category_name": "category_name",
-        "product_count": "product_count",
-        "total_stock": "total_stock",
-        "avg_price": "avg_price",
-    },
+    Row(
+        "CategoryStats",
+        {
+            "category_name": "category_name",
+            "product_count": "product_count",
+            "total_stock": "total_stock",
+            "avg_price": "avg_price",
+        },
+    ),
     cached=True,
 )
 def category_stats() -> QuerySet[Category]:

@@ -25,9 +25,7 @@ class EmailTakenError(Refusal):
     """Another customer has this e-mail address."""
 
     code = "email_taken"
-
-    def __init__(self) -> None:
-        super().__init__("There is a customer with this e-mail address already")
+    message = "There is a customer with this e-mail address already"
 
 
 def register(*, password: str, **columns: str) -> Customer:

@@ -8,11 +8,11 @@ from django.db.models import QuerySet
 from django.http import HttpResponse, JsonResponse
 
 from shop.api.audience import EVERYBODY, OWNER, Audience, Bearer
-from shop.api.errors import ApiError
 from shop.api.limits import PASSWORDS, REGISTRATIONS, RESETS, RESETS_OF_EMAIL, SIGN_INS, SignInAttempt
 from shop.api.reading import detail_endpoint
-from shop.api.writing import Write, no_content, write_endpoint
+from shop.api.writing import NoBody, Write, no_content, write_endpoint
 from shop.customers import accounts, tokens
+from shop.customers.accounts import EmailTakenError
 from shop.customers.callers import find_caller
 from shop.customers.forms import (
     PasswordForm,
@@ -22,9 +22,11 @@ from shop.customers.forms import (
     ResetForm,
     ResetRequestForm,
     SignInForm,
+    TokensForm,
 )
 from shop.customers.models import ACCOUNT_ROW, Customer
 from shop.customers.tokens import Tokens
+from shop.database.refusal import UnknownAccountError, WrongPasswordError
 
 Bearer.find_caller = staticmethod(find_caller)
 
@@ -47,10 +49,8 @@ def password_attempt(write: Write, customer_id: int) -> AbstractContextManager[N
     return write.usage.attempt(PASSWORDS, f"customer {customer_id}")
 
 
-def tokens_response(found: Tokens | None, who: str) -> HttpResponse:
-    """Answer with a pair of tokens, or 401."""
-    if not found:
-        raise ApiError(HTTPStatus.UNAUTHORIZED, who, {"WWW-Authenticate": "Bearer"})
+def tokens_response(found: Tokens) -> HttpResponse:
+    """Answer with a pair of tokens."""
     account = found.account
     whose: dict[str, Any] = (
         {"customer_id": account.pk} if isinstance(account, Customer) else {"username": account.get_username()}
@@ -66,45 +66,74 @@ def tokens_response(found: Tokens | None, who: str) -> HttpResponse:
     )
 
 
-WRONG = {
-    "customer": "The e-mail address or the password is wrong",
-    "staff": "The username or the password is wrong",
-}
+class WrongEmailError(UnknownAccountError):
+    message = "The e-mail address or the password is wrong"
 
 
-@write_endpoint(EVERYBODY, SignInForm, limit=SIGN_INS)
+class WrongUsernameError(UnknownAccountError):
+    message = "The username or the password is wrong"
+
+
+class WrongRefreshError(UnknownAccountError):
+    message = "The refresh token is not valid"
+
+
+@write_endpoint(
+    EVERYBODY,
+    SignInForm,
+    answers={HTTPStatus.OK: TokensForm},
+    refusals=[WrongEmailError, WrongUsernameError],
+    limit=SIGN_INS,
+)
 def sign_in(write: Write) -> HttpResponse:
     """Sign in as a customer or as staff."""
     kind = write.data["kind"]
     attempt = SignInAttempt(write.request, kind, write.data["name"])
     attempt.count(write.usage)
     found = tokens.sign_in(**write.data)
-    if found:
-        attempt.succeeded()
-    return tokens_response(found, WRONG[kind])
+    if not found:
+        raise WrongEmailError if kind == "customer" else WrongUsernameError
+    attempt.succeeded()
+    return tokens_response(found)
 
 
-@write_endpoint(EVERYBODY, RefreshForm)
+@write_endpoint(EVERYBODY, RefreshForm, answers={HTTPStatus.OK: TokensForm}, refusals=[WrongRefreshError])
 def refresh_token(write: Write) -> HttpResponse:
     """Spend a refresh token for the next pair."""
-    return tokens_response(tokens.rotate(write.data["refresh"]), "The refresh token is not valid")
+    found = tokens.rotate(write.data["refresh"])
+    if not found:
+        raise WrongRefreshError
+    return tokens_response(found)
 
 
-@write_endpoint(EVERYBODY, RefreshForm)
+@write_endpoint(EVERYBODY, RefreshForm, answers={HTTPStatus.NO_CONTENT: None})
 def revoke_token(write: Write) -> HttpResponse:
     """End the sign-in that a refresh token comes from."""
     tokens.revoke(write.data["refresh"])
     return no_content()
 
 
-@write_endpoint(EVERYBODY, RegistrationForm, limit=REGISTRATIONS)
+@write_endpoint(
+    EVERYBODY,
+    RegistrationForm,
+    answers={HTTPStatus.CREATED: ACCOUNT_ROW},
+    refusals=[EmailTakenError],
+    limit=REGISTRATIONS,
+    sends=["Location"],
+)
 def register(write: Write) -> HttpResponse:
     """Register as a customer."""
     customer = accounts.register(**write.data)
     return account_response(customer.pk, HTTPStatus.CREATED, Location=f"/shop/api/customer/{customer.pk}/")
 
 
-@write_endpoint(OWNER, ProfileForm, missing="Customer")
+@write_endpoint(
+    OWNER,
+    ProfileForm,
+    missing="Customer",
+    answers={HTTPStatus.OK: ACCOUNT_ROW},
+    refusals=[WrongPasswordError, EmailTakenError],
+)
 def change_account(write: Write, *, customer_id: int) -> HttpResponse:
     """Change names, address or e-mail address."""
     guesses = "current_password" in write.data
@@ -113,7 +142,13 @@ def change_account(write: Write, *, customer_id: int) -> HttpResponse:
     return account_response(customer_id)
 
 
-@write_endpoint(OWNER, PasswordForm, missing="Customer")
+@write_endpoint(
+    OWNER,
+    PasswordForm,
+    missing="Customer",
+    answers={HTTPStatus.NO_CONTENT: None},
+    refusals=[WrongPasswordError],
+)
 def change_password(write: Write, *, customer_id: int) -> HttpResponse:
     """Change the password; all tokens made before are dead."""
     with password_attempt(write, customer_id):
@@ -121,7 +156,7 @@ def change_password(write: Write, *, customer_id: int) -> HttpResponse:
     return no_content()
 
 
-@write_endpoint(EVERYBODY, ResetRequestForm, limit=RESETS)
+@write_endpoint(EVERYBODY, ResetRequestForm, answers={HTTPStatus.ACCEPTED: NoBody}, limit=RESETS)
 def request_reset(write: Write) -> HttpResponse:
     """Send a mail to who forgot the password."""
     write.usage.count(RESETS_OF_EMAIL, write.data["email"].lower())
@@ -130,7 +165,7 @@ def request_reset(write: Write) -> HttpResponse:
     return JsonResponse({}, status=HTTPStatus.ACCEPTED)
 
 
-@write_endpoint(EVERYBODY, ResetForm)
+@write_endpoint(EVERYBODY, ResetForm, answers={HTTPStatus.NO_CONTENT: None})
 def reset_password(write: Write) -> HttpResponse:
     """Set a new password with the token of a mail."""
     accounts.reset_password(**write.data)

@@ -6,7 +6,7 @@ from unicodedata import normalize
 from django import forms
 from django.core.validators import validate_email
 
-from shop.api.fields import JsonString
+from shop.api.fields import JsonChoice, JsonInteger, JsonString
 
 
 class JsonEmail(JsonString):
@@ -16,6 +16,10 @@ class JsonEmail(JsonString):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=254, **options)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "format": "email", "maxLength": self.max_length}
 
     def to_python(self, value: Any) -> str | None:
         text = super().to_python(value)
@@ -50,8 +54,10 @@ class RegistrationForm(AddressForm):
 class ProfileForm(RegistrationForm):
     """Some columns of a customer; the password that an e-mail address needs beside it."""
 
-    first_name = JsonString(max_length=100, required=False)
-    last_name = JsonString(max_length=100, required=False)
+    schema = {"dependentRequired": {"email": ["current_password"]}}
+
+    first_name = JsonString(max_length=100, min_length=1, required=False)
+    last_name = JsonString(max_length=100, min_length=1, required=False)
     email = JsonEmail(required=False)
     current_password = JsonString(strip=False, required=False)
     password = None  # type: ignore[assignment]
@@ -90,6 +96,8 @@ class ResetForm(forms.Form):
 class SignInForm(forms.Form):
     """A customer's e-mail address or a staff user's name, with the password: any text, which may be wrong."""
 
+    schema = {"required": ["password"], "minProperties": 2, "maxProperties": 2}
+
     email = JsonString(required=False)
     username = JsonString(required=False)
     password = JsonString(strip=False, required=False)
@@ -113,3 +121,16 @@ class SignInForm(forms.Form):
 
 class RefreshForm(forms.Form):
     refresh = JsonString()
+
+
+class TokensForm(forms.Form):
+    """The tokens of a customer, or of a staff user, by whom they are."""
+
+    schema = {"minProperties": 5, "maxProperties": 5}
+
+    access = JsonString()
+    refresh = JsonString()
+    token_type = JsonChoice(["Bearer"])
+    expires_in = JsonInteger()
+    customer_id = JsonInteger(required=False)
+    username = JsonString(required=False)

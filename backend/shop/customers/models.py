@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce, Concat, Lower
 from django.utils import timezone
 
 from shop.database.fields import ZERO, LowerCaseEmailField
+from shop.database.statements import Row
 
 REFRESH_LIFETIME = timedelta(days=30)
 """A refresh token that is not used for so long is dead."""
@@ -18,9 +19,10 @@ REFRESH_LIFETIME = timedelta(days=30)
 FAMILY_LIFETIME = timedelta(days=90)
 """So long after the sign-in all of its tokens are dead."""
 
-ACCOUNT_ROW = {
-    name: name for name in ("customer_id", "first_name", "last_name", "email", "strasse", "plz", "ort")
-}
+ACCOUNT_ROW = Row(
+    "Customer",
+    {name: name for name in ("customer_id", "first_name", "last_name", "email", "strasse", "plz", "ort")},
+)
 """A customer's account as its owner sees it, by JSON keys."""
 
 

@@ -29,6 +29,14 @@ CHUNK = 1000
 MAX_BIGINT = 2**63 - 1
 
 
+class Row(dict[str, Any]):
+    """The columns, annotations or expressions of a row by their JSON keys, under the name that callers know it by."""
+
+    def __init__(self, name: str, columns: Mapping[str, Any]) -> None:
+        super().__init__(columns)
+        self.name = name
+
+
 class Parameter(Combinable):
     """A place in a QuerySet for an integer that is known when the statement runs, used as F() is.
 
@@ -97,7 +105,11 @@ class JsonArray(Subquery):
 
 
 class JsonObject(JsonArray):
-    """The first of a QuerySet's rows as a JSON object; null without one."""
+    """The first of a QuerySet's rows as a JSON object; null without one, if there may be none."""
+
+    def __init__(self, queryset: QuerySet[Any], row: Mapping[str, str], *, may_be_null: bool = True) -> None:
+        super().__init__(queryset, row)
+        self.may_be_null = may_be_null
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any) -> Any:  # noqa: ARG002
         sql, parameters = items(self.query.get_compiler(connection=connection), self.row)

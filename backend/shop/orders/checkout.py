@@ -7,7 +7,7 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, models, transaction
 from django.utils import timezone
 from psycopg2.errors import DeadlockDetected
 
@@ -16,7 +16,7 @@ from shop.carts.models import CART_LINE_ROW, Cart, CartItem
 from shop.catalog import stock
 from shop.catalog.models import Product
 from shop.database.fields import AMOUNTS
-from shop.database.refusal import MissingError, Refusal
+from shop.database.refusal import ContradictionError, MissingError, Refusal
 from shop.database.statements import Prepared
 from shop.orders.document import order_document
 from shop.orders.models import Actor, OrderStatus
@@ -96,30 +96,37 @@ class CartEmptyError(Refusal):
     """There is nothing to order."""
 
     code = "cart_empty"
+    message = "The cart is empty"
 
 
 class TotalChangedError(Refusal):
     """The cart costs something else than the customer was shown; `total` and `items` say what it is now."""
 
     code = "total_changed"
+    message = "The total has changed"
+    members = {"total": models.DecimalField(), "items": [CART_LINE_ROW]}
 
 
 class AddressMissingError(Refusal):
     """`fields` names what the customer's own address lacks."""
 
     code = "address_missing"
+    message = "The customer's address is not complete"
+    members = {"fields": {str: [models.CharField()]}}
 
 
 class TotalTooLargeError(Refusal):
     """No order can hold the total."""
 
     code = "total_too_large"
+    message = f"An order can be of {LARGEST_TOTAL} at the most"
 
 
-class KeyReusedError(Refusal):
+class KeyReusedError(ContradictionError):
     """The key was used for another request."""
 
     code = "idempotency_key_reused"
+    message = "This Idempotency-Key was used for another request"
 
 
 class OutdatedError(Exception):
@@ -190,7 +197,7 @@ def place_order_once(
     refuse(lines, total, expected_total)
     address = address or complete(own_address)
     if total > LARGEST_TOTAL:
-        raise TotalTooLargeError(f"An order can be of {LARGEST_TOTAL} at the most")
+        raise TotalTooLargeError
     now = timezone.now()
     prices = {line["product_id"]: Decimal(line["price"]) for line in lines}
     with connection.cursor() as cursor:
@@ -246,7 +253,7 @@ def answered(customer_id: int, key: str, digest: bytes) -> str | None:
         return None
     known, document = used
     if bytes(known) != digest:
-        raise KeyReusedError("This Idempotency-Key was used for another request")
+        raise KeyReusedError
     return str(document)
 
 
@@ -255,14 +262,14 @@ def complete(address: Mapping[str, str]) -> dict[str, str]:
     address = {name: text.strip() for name, text in address.items()}
     if missing := [name for name in ADDRESS if not address[name]]:
         fields = {name: ["This field is required."] for name in missing}
-        raise AddressMissingError("The customer's address is not complete", fields=fields)
+        raise AddressMissingError(fields=fields)
     return address
 
 
 def refuse(lines: list[dict[str, Any]], total: Decimal, expected_total: Decimal | None) -> None:
     """Raise the Refusal that stands against these lines of a cart, if there is one."""
     if not lines:
-        raise CartEmptyError("The cart is empty")
+        raise CartEmptyError
     if expected_total is not None and total != expected_total:
         raise total_changed(lines)
     short = [
@@ -276,13 +283,13 @@ def refuse(lines: list[dict[str, Any]], total: Decimal, expected_total: Decimal 
         if line["quantity"] > line["stock"]
     ]
     if short:
-        raise OutOfStockError("There is not enough in stock", items=short)
+        raise OutOfStockError(items=short)
 
 
 def total_changed(lines: list[dict[str, Any]]) -> TotalChangedError:
     """Return the refusal that shows the cart as it is."""
     shown = [{name: line[name] for name in CART_LINE_ROW} for line in lines]
-    return TotalChangedError("The total has changed", total=str(total_of(lines)), items=shown)
+    return TotalChangedError(total=str(total_of(lines)), items=shown)
 
 
 def total_of(lines: list[dict[str, Any]]) -> Decimal:

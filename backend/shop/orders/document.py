@@ -2,40 +2,50 @@
 
 from typing import Any
 
-from django.db.models import CharField, Func, OuterRef, QuerySet, Value
+from django.db.models import CharField, DateTimeField, Func, OuterRef, QuerySet, Value
 
 from shop.database.refusal import MissingError
-from shop.database.statements import JsonArray, JsonObject, Statement
+from shop.database.statements import JsonArray, JsonObject, Row, Statement
 from shop.orders.models import Delivery, Order, OrderHistory, OrderItem
 
-ITEM_ROW = {
-    "product_id": "product_id",
-    "product_name": "product__name",
-    "quantity": "quantity",
-    "price_per_unit": "price_per_unit",
-    "subtotal": "subtotal",
-}
-DELIVERY_ROW = {
-    name: name for name in ("first_name", "last_name", "strasse", "plz", "ort", "carrier", "tracking_number")
-}
-HISTORY_ROW = {"status": "status", "at": "at_utc", "by": "by"}
-ORDER_ROW = {
-    "order_id": "order_id",
-    "order_date": "order_date",
-    "status": "status",
-    "total_amount": "total_amount",
-    "items": "item_rows",
-    "delivery": "delivery_row",
-    "payment": "payment_row",
-    "history": "history_rows",
-}
+ITEM_ROW = Row(
+    "OrderItem",
+    {
+        "product_id": "product_id",
+        "product_name": "product__name",
+        "quantity": "quantity",
+        "price_per_unit": "price_per_unit",
+        "subtotal": "subtotal",
+    },
+)
+DELIVERY_ROW = Row(
+    "Delivery",
+    {
+        name: name
+        for name in ("first_name", "last_name", "strasse", "plz", "ort", "carrier", "tracking_number")
+    },
+)
+HISTORY_ROW = Row("OrderEvent", {"status": "status", "at": "at_utc", "by": "by"})
+ORDER_ROW = Row(
+    "Order",
+    {
+        "order_id": "order_id",
+        "order_date": "order_date",
+        "status": "status",
+        "total_amount": "total_amount",
+        "items": "item_rows",
+        "delivery": "delivery_row",
+        "payment": "payment_row",
+        "history": "history_rows",
+    },
+)
 
 
 class UtcTime(Func):
     """A time as JSON has it here: in UTC, to the second."""
 
     template = """to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
-    output_field = CharField()
+    output_field = DateTimeField()
 
 
 def order_documents(order_id: Any) -> QuerySet[Order]:

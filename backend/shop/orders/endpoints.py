@@ -12,37 +12,47 @@ from shop.api.errors import ApiError
 from shop.api.query import Choice, Day, Id
 from shop.api.reading import detail_endpoint, list_endpoint
 from shop.api.writing import Write, no_content, write_endpoint
+from shop.carts.cart import OutOfStockError
 from shop.catalog.models import Product
 from shop.customers.endpoints import password_attempt
 from shop.customers.forms import ErasureForm
 from shop.customers.models import Customer, full_name
-from shop.database.statements import Parameter
+from shop.database.refusal import WrongPasswordError
+from shop.database.statements import Parameter, Row
 from shop.orders import workflow
-from shop.orders.checkout import KeyReusedError, place_order
+from shop.orders.checkout import (
+    AddressMissingError,
+    CartEmptyError,
+    KeyReusedError,
+    TotalChangedError,
+    TotalTooLargeError,
+    place_order,
+)
 from shop.orders.document import ORDER_ROW, order_document, order_documents
-from shop.orders.erasure import EXPORT_ROW, erase, export
+from shop.orders.erasure import EXPORT_ROW, OpenOrdersError, erase, export
 from shop.orders.forms import CheckoutForm, StatusForm
 from shop.orders.models import Actor, Order, OrderItem, OrderStatus
 from shop.orders.reports import sold_most, spent
+from shop.orders.workflow import IllegalTransitionError, NotCancellableError
 
 FILTERS = {"status": Choice(OrderStatus.values, repeatable=True), "from": Day(), "to": Day()}
 """Which orders of a list are asked for, or which count."""
 
 
-ORDERS_ROW: dict[str, Any] = {
-    "order_id": "order_id",
-    "order_date": "order_date",
-    "status": "status",
-    "total_amount": "total_amount",
-    "customer_id": "customer_id",
-    "customer_name": full_name("customer__"),  # no annotation: counting the orders needs no customer
-    "customer_email": "customer__email",
-}
-
-
 @list_endpoint(
     Audience("shop.view_order"),
-    ORDERS_ROW,
+    Row(
+        "ListedOrder",
+        {
+            "order_id": "order_id",
+            "order_date": "order_date",
+            "status": "status",
+            "total_amount": "total_amount",
+            "customer_id": "customer_id",
+            "customer_name": full_name("customer__"),  # no annotation: counting the orders needs no customer
+            "customer_email": "customer__email",
+        },
+    ),
     filters={**FILTERS, "customer": Id()},
     filtered=lambda filters: Order.objects.newest_first().asked_for(filters),
 )
@@ -58,13 +68,16 @@ def any_order(order_id: int) -> QuerySet[Order]:
 
 @list_endpoint(
     Audience("shop.view_order", owner=True, opens=True),
-    {
-        "order_id": "order_id",
-        "order_date": "order_date",
-        "status": "status",
-        "total_amount": "total_amount",
-        "customer_email": "customer__email",
-    },
+    Row(
+        "OrderSummary",
+        {
+            "order_id": "order_id",
+            "order_date": "order_date",
+            "status": "status",
+            "total_amount": "total_amount",
+            "customer_email": "customer__email",
+        },
+    ),
     parent=(Customer, "orders"),
     filters=FILTERS,
     filtered=lambda filters, customer_id: Order.objects.placed_by(customer_id).asked_for(filters),
@@ -76,15 +89,18 @@ def customer_orders(customer_id: Parameter) -> QuerySet[Order]:
 
 @list_endpoint(
     Audience("shop.view_order", owner=True, target=any_order, opens=True),
-    {
-        "order_id": "order_id",
-        "order_date": "order__order_date",
-        "customer_name": "customer_name",
-        "product_name": "product__name",
-        "quantity": "quantity",
-        "price_per_unit": "price_per_unit",
-        "subtotal": "subtotal",
-    },
+    Row(
+        "OrderLine",
+        {
+            "order_id": "order_id",
+            "order_date": "order__order_date",
+            "customer_name": "customer_name",
+            "product_name": "product__name",
+            "quantity": "quantity",
+            "price_per_unit": "price_per_unit",
+            "subtotal": "subtotal",
+        },
+    ),
     parent=(Order, "items"),
 )
 def order_details(order_id: Parameter) -> QuerySet[OrderItem]:
@@ -94,13 +110,16 @@ def order_details(order_id: Parameter) -> QuerySet[OrderItem]:
 
 @list_endpoint(
     Audience("shop.view_order", opens=True),
-    {
-        "product_id": "product_id",
-        "name": "name",
-        "price": "price",
-        "total_sold": "total_sold",
-        "total_revenue": "total_revenue",
-    },
+    Row(
+        "Bestseller",
+        {
+            "product_id": "product_id",
+            "name": "name",
+            "price": "price",
+            "total_sold": "total_sold",
+            "total_revenue": "total_revenue",
+        },
+    ),
     cached=True,
     filters=FILTERS,
     filtered=lambda filters: sold_most(Order.objects.asked_for(filters)),
@@ -112,13 +131,16 @@ def bestsellers() -> QuerySet[Product]:
 
 @list_endpoint(
     Audience("shop.view_customer", opens=True),
-    {
-        "customer_id": "customer_id",
-        "name": "full_name",
-        "email": "email",
-        "total_orders": "total_orders",
-        "total_spent": "total_spent",
-    },
+    Row(
+        "CustomerStats",
+        {
+            "customer_id": "customer_id",
+            "name": "full_name",
+            "email": "email",
+            "total_orders": "total_orders",
+            "total_spent": "total_spent",
+        },
+    ),
     filters=FILTERS,
     filtered=spent,
 )
@@ -145,31 +167,48 @@ def order_response(document: str, status: HTTPStatus = HTTPStatus.OK, **headers:
     return HttpResponse(document, status=status, content_type="application/json", headers=headers)
 
 
-@write_endpoint(OWNER, CheckoutForm, missing="Customer")
+@write_endpoint(
+    OWNER,
+    CheckoutForm,
+    missing="Customer",
+    takes={"Idempotency-Key": KEY},
+    answers={HTTPStatus.CREATED: ORDER_ROW},
+    refusals=[
+        KeyReusedError,
+        CartEmptyError,
+        TotalChangedError,
+        OutOfStockError,
+        AddressMissingError,
+        TotalTooLargeError,
+    ],
+    sends=["Location", "Idempotent-Replayed"],
+)
 def checkout(write: Write, *, customer_id: int) -> HttpResponse:
     """Place an order of all that is in the cart."""
     key = write.headers.get("Idempotency-Key", "")
     if not KEY.fullmatch(key):
         message = "Send an Idempotency-Key of 1 to 255 printable ASCII characters"
         raise ApiError(HTTPStatus.BAD_REQUEST, message, fields={"Idempotency-Key": [message]})
-    try:
-        placed = place_order(
-            customer_id=customer_id,
-            expected_total=write.data["expected_total"],
-            address=write.data["address"],
-            by=Actor.CUSTOMER,
-            key=key,
-            request=write.body,
-        )
-    except KeyReusedError as refusal:
-        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, str(refusal), code=refusal.code) from None
+    placed = place_order(
+        customer_id=customer_id,
+        expected_total=write.data["expected_total"],
+        address=write.data["address"],
+        by=Actor.CUSTOMER,
+        key=key,
+        request=write.body,
+    )
     headers = {"Location": f"/shop/api/customer/{customer_id}/orders/{placed.order_id}/"}
     if placed.replayed:
         headers["Idempotent-Replayed"] = "true"
     return order_response(placed.document, HTTPStatus.CREATED, **headers)
 
 
-@write_endpoint(Audience(owner=True, target=own_order), missing="Order")
+@write_endpoint(
+    Audience(owner=True, target=own_order),
+    missing="Order",
+    answers={HTTPStatus.OK: ORDER_ROW},
+    refusals=[NotCancellableError],
+)
 def cancel_order(write: Write, *, customer_id: int, order_id: int) -> HttpResponse:
     """Cancel an order that was not sent yet."""
     workflow.cancel(order_id=order_id, by=Actor.CUSTOMER)
@@ -180,6 +219,8 @@ def cancel_order(write: Write, *, customer_id: int, order_id: int) -> HttpRespon
     Audience("shop.change_order", target=any_order),
     StatusForm,
     missing="Order",
+    answers={HTTPStatus.OK: ORDER_ROW},
+    refusals=[IllegalTransitionError],
 )
 def set_status(write: Write, *, order_id: int) -> HttpResponse:
     """Move an order on."""
@@ -194,7 +235,13 @@ def export_account(customer_id: Any) -> QuerySet[Customer]:
     return export(customer_id)
 
 
-@write_endpoint(OWNER, ErasureForm, missing="Customer")
+@write_endpoint(
+    OWNER,
+    ErasureForm,
+    missing="Customer",
+    answers={HTTPStatus.NO_CONTENT: None},
+    refusals=[WrongPasswordError, OpenOrdersError],
+)
 def erase_account(write: Write, *, customer_id: int) -> HttpResponse:
     """Erase the account; orders stay in the books, without a name."""
     with password_attempt(write, customer_id):

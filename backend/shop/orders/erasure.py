@@ -11,11 +11,11 @@ from shop.carts.models import CART_ROW, Cart
 from shop.customers.accounts import confirmed
 from shop.customers.models import ACCOUNT_ROW, Customer, RefreshToken
 from shop.database.refusal import Refusal, WrongPasswordError
-from shop.database.statements import JsonArray, JsonObject
+from shop.database.statements import JsonArray, JsonObject, Row
 from shop.orders.document import ORDER_ROW, with_documents
 from shop.orders.models import IdempotencyKey, Order, OrderStatus
 
-EXPORT_ROW = {"customer": "customer_row", "cart": "cart_row", "orders": "order_rows"}
+EXPORT_ROW = Row("Export", {"customer": "customer_row", "cart": "cart_row", "orders": "order_rows"})
 
 OPEN = (OrderStatus.PENDING, OrderStatus.PROCESSING, OrderStatus.SHIPPED)
 
@@ -24,12 +24,13 @@ class OpenOrdersError(Refusal):
     """An order of the customer is on its way."""
 
     code = "open_orders"
+    message = "An order is still on its way"
 
 
 def export(customer_id: Any) -> QuerySet[Customer]:
     """Return the customer with all that the shop holds about them: account, cart or null, orders."""
     return Customer.objects.filter(pk=customer_id).annotate(
-        customer_row=JsonObject(Customer.objects.filter(pk=customer_id), ACCOUNT_ROW),
+        customer_row=JsonObject(Customer.objects.filter(pk=customer_id), ACCOUNT_ROW, may_be_null=False),
         cart_row=JsonObject(Cart.objects.with_rows(customer_id), CART_ROW),
         order_rows=JsonArray(with_documents(Order.objects.placed_by(customer_id)), ORDER_ROW),
     )
@@ -48,7 +49,7 @@ def erase(*, customer_id: int, current_password: str) -> None:
             raise WrongPasswordError
         orders: QuerySet[Order] = Order.objects.filter(customer=customer)
         if orders.filter(status__in=OPEN).exists():
-            raise OpenOrdersError("An order is still on its way")
+            raise OpenOrdersError
         forget_names(customer)
         if not orders.exists():
             customer.delete()

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import CharField, Sum
 
 from shop.catalog import stock
 from shop.database.refusal import MissingError, Refusal
@@ -31,12 +31,15 @@ class IllegalTransitionError(Refusal):
     """The order cannot go there from where it is; `allowed` says where it can."""
 
     code = "illegal_transition"
+    message = "An order that is cancelled cannot become shipped"
+    members = {"allowed": [CharField(choices=OrderStatus)]}
 
 
 class NotCancellableError(Refusal):
     """The order is too far for its customer to cancel it."""
 
     code = "not_cancellable"
+    message = "An order that is shipped cannot be cancelled"
 
 
 @transaction.atomic
