@@ -1,7 +1,10 @@
 """Every path and method under /shop/api/: the table of contents."""
 
+from pathlib import Path
+
 from django.urls import URLPattern
 
+from shop.api.openapi import Links, OpenApi
 from shop.api.routing import Index, route
 from shop.carts.endpoints import add_item, cart_items, customer_cart, empty_cart, remove_item, set_item
 from shop.catalog.endpoints import category_stats, low_stock, products
@@ -32,8 +35,50 @@ from shop.orders.endpoints import (
 
 app_name = "shop"
 
+EXAMPLES = Path(__file__).with_name("examples.json")
+
+OWN = {"customer_id": "$response.body#/customer_id"}
+REFRESH = {"refresh": "$response.body#/refresh"}
+LINE = {"product_id": "$response.body#/product_id"}
+ORDER = {"order_id": "$response.body#/order_id"}
+LINKS: Links = {
+    "register": {
+        "sign_in": {"email": "$request.body#/email", "password": "$request.body#/password"},
+        "account": OWN,
+    },
+    "sign_in": {
+        "refresh_token": REFRESH,
+        "revoke_token": REFRESH,
+        "account": OWN,
+        "change_account": OWN,
+        "change_password": OWN,
+        "export_account": OWN,
+        "erase_account": OWN,
+        "add_item": OWN,
+        "cart_items": OWN,
+        "customer_cart": OWN,
+        "checkout": OWN,
+        "customer_orders": OWN,
+    },
+    "refresh_token": {"refresh_token": REFRESH, "account": OWN},
+    "add_item": {"set_item": LINE, "remove_item": LINE, "cart_items": {}, "customer_cart": {}},
+    "customer_cart": {"checkout": {"expected_total": "$response.body#/total"}, "empty_cart": {}},
+    "checkout": {
+        "customer_order": ORDER,
+        "cancel_order": ORDER,
+        "order_details": ORDER,
+        "set_status": ORDER,
+        "customer_orders": {},
+    },
+    "customer_orders": {"customer_order": {"order_id": "$response.body#/0/order_id"}},
+    "cancel_order": {"customer_order": {}},
+    "erase_account": {"account": {}},
+}
+"""What callers may do next, which links of the OpenAPI document say: from registering to an order."""
+
 urlpatterns: list[URLPattern] = [
     route("", "index", GET=Index(lambda: urlpatterns)),
+    route("openapi.json", "openapi", GET=OpenApi(lambda: urlpatterns, LINKS, EXAMPLES)),
     route("products/", "products", GET=products),
     route("bestsellers/", "bestsellers", GET=bestsellers),
     route("low-stock/", "low-stock", GET=low_stock),

@@ -30,9 +30,14 @@ from webshop.postgres import PORT, USER, postgres
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --record-faults, for tests/production/."""
+    """Add --record-faults, for tests/production/, and --record-examples, for tests/test_shell_pages.py."""
     parser.addoption(
         "--record-faults", action="store_true", help="write the table of faults in docs/DEPLOYMENT.md"
+    )
+    parser.addoption(
+        "--record-examples",
+        action="store_true",
+        help="write the examples of docs/API.md to shop/examples.json",
     )
 
 

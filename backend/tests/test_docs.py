@@ -60,8 +60,8 @@ def test_the_examples_of_api_md_are_answered(client: Client, sample_data: None) 
 def test_api_md_and_readme_name_every_endpoint() -> None:
     paths = {str(pattern.pattern).replace("<int:", "<") for pattern in urlpatterns} - {""}
     for name in ("README.md", "docs/API.md"):
-        rows = re.findall(r"^\| (\[?`[\w/<>-]+/`.*?) \|", (ROOT / name).read_text(), re.M)
-        named = [path for row in rows for path in re.findall(r"`([\w/<>-]+/)`", row)]
+        rows = re.findall(r"^\| (\[?`[\w/<>-]+(?:/|\.json)`.*?) \|", (ROOT / name).read_text(), re.M)
+        named = [path for row in rows for path in re.findall(r"`([\w/<>-]+(?:/|\.json))`", row)]
         assert sorted(named) == sorted(paths), name
 
 

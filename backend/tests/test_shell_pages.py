@@ -1,7 +1,6 @@
 """The blocks of docs/SELLING.md, and of the writing part of docs/API.md, run as a script each."""
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -14,8 +13,10 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 
 from shop.orders.books import faults
+from shop.urls import EXAMPLES
 from tests import ROOT
-from tests.support.api_examples import writing_part
+from tests.support.api_examples import examples, examples_of_reads, examples_of_writes, writing_part
+from tests.support.recorded_curl import recorded, recording
 from tests.support.serving import serving
 
 SCRIPT = ROOT / "docs" / "sell.sh"
@@ -61,21 +62,29 @@ def test_the_page_shows_the_script() -> None:
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("page", PAGES)
-def test_the_script_answers_what_the_page_shows(page: str, tmp_path: Path) -> None:
+def test_the_script_answers_what_the_page_shows(
+    page: str, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """What API.md asks and is answered is kept for the OpenAPI document."""
     call_command("load_sample_data")
     # As production hashes it: the server does not know the hash of the tests.
     password = make_password("admin123", hasher="pbkdf2_sha256")
     User.objects.create(username="admin", password=password, is_staff=True, is_superuser=True)
     with serving(tmp_path, "--workers=1") as shop:
+        reads = [(path, shop.get(path).status) for path, _ in examples()]
         run = subprocess.run(
             ["sh", "-euc", "\n".join(blocks(page, "sh"))],
-            env={"PATH": os.environ["PATH"], "SHOP": f"http://127.0.0.1:{shop.port}"},
+            env=recording(tmp_path) | {"SHOP": f"http://127.0.0.1:{shop.port}"},
             capture_output=True,
             text=True,
             check=True,
         )
     assert run.stderr == ""
-    assert_shown(
-        [value for block in blocks(page, "json") for value in values(block)], list(values(run.stdout))
-    )
+    printed = [value for block in blocks(page, "json") for value in values(block)]
+    assert_shown(printed, list(values(run.stdout)))
+    if page == "API.md":
+        found = [*examples_of_reads(reads), *examples_of_writes(recorded(tmp_path), printed)]
+        if pytestconfig.option.record_examples:
+            EXAMPLES.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
+        assert json.loads(EXAMPLES.read_text()) == found
     assert faults() == []

@@ -20,6 +20,10 @@ MAX_BYTES = 64 * 1024
 MAX_DISCARDED_BYTES = 1024 * 1024
 """How much of a body that is too long is read and thrown away: a client that still sends reads no answer."""
 
+NO_LENGTH = "Send the body with a Content-Length"
+NO_JSON = "Send the body as application/json"
+TOO_LONG = f"The body is longer than {MAX_BYTES // 1024} KiB"
+
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """What PostgreSQL's text cannot hold: the null byte, and half a surrogate pair."""
 
@@ -31,7 +35,7 @@ def parse_body(request: HttpRequest, *, is_wanted: bool) -> dict[str, Any]:
     long, 400 for one that is no JSON object, has a member twice, or holds what cannot be stored.
     """
     if "HTTP_TRANSFER_ENCODING" in request.META:
-        raise ApiError(HTTPStatus.LENGTH_REQUIRED, "Send the body with a Content-Length")
+        raise ApiError(HTTPStatus.LENGTH_REQUIRED, NO_LENGTH)
     try:
         content = request.read(MAX_BYTES + 1)
         if len(content) < min(content_length(request), MAX_BYTES + 1):
@@ -39,12 +43,10 @@ def parse_body(request: HttpRequest, *, is_wanted: bool) -> dict[str, Any]:
         if not (content or is_wanted):
             return {}
         if request.content_type != "application/json" and (is_wanted or request.content_type):
-            raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json")
+            raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, NO_JSON)
         if len(content) > MAX_BYTES:
             request.read(MAX_DISCARDED_BYTES)
-            raise ApiError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is longer than {MAX_BYTES // 1024} KiB"
-            )
+            raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LONG)
     except UnreadablePostError:
         raise not_valid({}, "The body broke off") from None
     return parse_object(content)

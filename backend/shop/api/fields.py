@@ -7,24 +7,56 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+"""Line breaks and other control characters, which would end up on a parcel."""
 
-class JsonString(forms.CharField):
-    """A JSON string; white space around it, as Unicode has it, does not count unless `strip` is off.
+LINE = rf"[^\s{CONTROLS}]([^{CONTROLS}]*[^\s{CONTROLS}])?"
+"""Text without any of these, nor white space around it."""
 
-    Then it may have no line breaks or other control characters either, which would end up on a parcel.
+MONEY = r"[0-9]{1,17}\.[0-9]{2}"
+
+
+class JsonField(forms.Field):
+    """A member of a JSON object; `schema` is what JSON Schema says of its value."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class JsonString(JsonField, forms.CharField):
+    """A JSON string; white space around it, as Unicode has it, does not count, and it is one line.
+
+    With `strip` off it is a secret, taken as it is. One that is not `required` may be left out; with a
+    `min_length` the Form has to see that it is not empty then.
     """
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        length = {"maxLength": self.max_length} if self.max_length else {}
+        filled = self.required or self.min_length
+        if self.strip:
+            return {"type": "string", **length, "pattern": rf"^\s*{LINE if filled else f'({LINE})?'}\s*$"}
+        length |= {"minLength": 1} if filled else {}
+        secret = {"format": "password", "writeOnly": True}
+        return {"type": "string", **length, "pattern": r"^[^\x00]*$", **secret}
 
     def to_python(self, value: Any) -> str | None:
         if value is not None and not isinstance(value, str):
             raise ValidationError("This must be a string.", code="type")
         text = super().to_python(value)
-        if self.strip and re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029]", text or ""):
+        if self.strip and re.search(f"[{CONTROLS}]", text or ""):
             raise ValidationError("This has a line break or another control character.", code="control")
         return text
 
 
-class JsonInteger(forms.IntegerField):
+class JsonInteger(JsonField, forms.IntegerField):
     """A JSON integer: no string, no fraction, no boolean."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        bounds = {"minimum": self.min_value, "maximum": self.max_value}
+        return {"type": "integer"} | {name: bound for name, bound in bounds.items() if bound is not None}
 
     def to_python(self, value: Any) -> int | None:
         if value is not None and type(value) is not int:
@@ -32,13 +64,15 @@ class JsonInteger(forms.IntegerField):
         return value
 
 
-class JsonMoney(forms.Field):
+class JsonMoney(JsonField):
     """Money as a string of digits, a point and two digits, 20 characters at most."""
+
+    schema = {"type": "string", "pattern": f"^{MONEY}$"}
 
     def to_python(self, value: Any) -> Decimal | None:
         if value is None:
             return None
-        if not (isinstance(value, str) and re.fullmatch(r"[0-9]{1,17}\.[0-9]{2}", value)):
+        if not (isinstance(value, str) and re.fullmatch(MONEY, value)):
             raise ValidationError('This must be a string such as "9.99".', code="type")
         return Decimal(value)
 
@@ -62,6 +96,10 @@ class JsonChoice(JsonString):
     def __init__(self, choices: list[str], **options: Any) -> None:
         super().__init__(**options)
         self.choices = choices
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.choices)}
 
     def validate(self, value: Any) -> None:
         super().validate(value)

@@ -20,6 +20,11 @@ class QueryParameter:
 
     repeatable: bool = False
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        """What JSON Schema says of a value."""
+        raise NotImplementedError
+
     def read(self, text: str) -> Any:
         """Return the value of this text; raise ValueError if it has none."""
         raise NotImplementedError
@@ -34,6 +39,10 @@ class Number(QueryParameter):
     def __str__(self) -> str:
         return f"{self.allowed[0]} to {self.allowed[-1]}"
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.allowed[0], "maximum": self.allowed[-1]}
+
     def read(self, text: str) -> int:
         if not re.fullmatch("[0-9]{1,19}", text) or int(text) not in self.allowed:
             raise ValueError(text)
@@ -46,6 +55,10 @@ class Id(QueryParameter):
 
     def __str__(self) -> str:
         return "an id"
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": 0}
 
     def read(self, text: str) -> int:
         if not re.fullmatch("[0-9]{1,100}", text):
@@ -62,6 +75,10 @@ class Text(QueryParameter):
     def __str__(self) -> str:
         return f"1 to {self.longest} characters"
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1, "maxLength": self.longest, "pattern": r"^[^\x00]*$"}
+
     def read(self, text: str) -> str:
         if not 1 <= len(text) <= self.longest or "\0" in text:
             raise ValueError(text)
@@ -77,10 +94,17 @@ class Choice(QueryParameter):
     def __str__(self) -> str:
         return ", ".join(self.words)
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.words)}
+
     def read(self, text: str) -> str:
         if text not in self.words:
             raise ValueError(text)
         return text
+
+
+AMOUNT = r"[0-9]{1,17}(\.[0-9]{2})?"
 
 
 @dataclass(frozen=True)
@@ -90,8 +114,12 @@ class Amount(QueryParameter):
     def __str__(self) -> str:
         return "such as 10 or 10.00"
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{AMOUNT}$"}
+
     def read(self, text: str) -> Decimal:
-        if not re.fullmatch(r"[0-9]{1,17}(\.[0-9]{2})?", text):
+        if not re.fullmatch(AMOUNT, text):
             raise ValueError(text)
         return Decimal(text)
 
@@ -102,6 +130,10 @@ class Day(QueryParameter):
 
     def __str__(self) -> str:
         return "YYYY-MM-DD"
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "format": "date"}
 
     def read(self, text: str) -> date:
         if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):

@@ -19,18 +19,35 @@ from django.urls import Resolver404, URLPattern, is_valid_path, path, resolve
 from shop.api.audience import EVERYBODY
 from shop.api.errors import ApiError, error, method_not_allowed, tell, unavailable
 from shop.api.query import parse_query
-from shop.api.reading import ReadEndpoint, json_answer
-from shop.api.writing import WriteEndpoint
+from shop.api.reading import json_answer
 from shop.database.errors import is_outage
 
 API_ROOT = "/shop/api/"
 READING = ("GET", "HEAD")
 
 
+ABOUT = {"openapi": "service-desc", "docs": "service-doc"}
+"""What the paths of these names are to the others, as RFC 8631 calls it."""
+
+
 class Index:
     """What can be called below the root."""
 
     audience = EVERYBODY
+    schema = {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                "path": {"type": "string"},
+                "methods": {"type": "array", "items": {"type": "string"}},
+                "description": {"type": "string"},
+                "operations": {"type": "object", "additionalProperties": {"type": "string"}},
+            },
+            "required": ["path", "methods", "description", "operations"],
+            "additionalProperties": False,
+        },
+    }
 
     def __init__(self, patterns: Callable[[], Iterable[URLPattern]]) -> None:
         """Take a function, as the index is one of the patterns."""
@@ -38,7 +55,13 @@ class Index:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         parse_query(request.GET, {})
-        return json_answer(request, json.dumps(self.rows), {"Cache-Control": "public, max-age=5"})
+        links = [
+            f'<{API_ROOT}{url.pattern}>; rel="{ABOUT[url.name]}"'
+            for url in self.patterns()
+            if url.name in ABOUT
+        ]
+        headers = {"Cache-Control": "public, max-age=5", "Link": ", ".join(links)}
+        return json_answer(request, json.dumps(self.rows), headers)
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
@@ -47,6 +70,7 @@ class Index:
                 "path": API_ROOT + str(url.pattern).replace("<int:", "<"),
                 "methods": list(endpoints),
                 "description": next(iter(endpoints.values())).__doc__,
+                "operations": {name: one.__doc__ for name, one in endpoints.items() if name != "HEAD"},
             }
             for url in self.patterns()
             if isinstance(url.callback, Route)
@@ -54,7 +78,7 @@ class Index:
         ]
 
 
-type Endpoint = ReadEndpoint | WriteEndpoint | Index
+type Endpoint = Callable[..., HttpResponseBase]
 
 
 class Route:

@@ -30,7 +30,7 @@ MAX_BIGINT = 2**63 - 1
 
 
 class Row(dict[str, Any]):
-    """The columns, annotations or expressions of a row by their JSON keys, under the name that callers know it by."""
+    """What a row is made of by its JSON keys: columns, annotations, expressions; callers know it by `name`."""
 
     def __init__(self, name: str, columns: Mapping[str, Any]) -> None:
         super().__init__(columns)

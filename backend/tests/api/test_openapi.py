@@ -1,0 +1,114 @@
+"""The OpenAPI document: valid, the same in docs/, and the same as docs/API.md."""
+
+import json
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+from django.core.management import call_command
+from django.test import Client
+from openapi_spec_validator import validate
+
+from shop.urls import EXAMPLES, LINKS, urlpatterns
+from tests import ROOT
+from tests.support.openapi import document, validator
+
+FILE = ROOT / "docs" / "openapi.json"
+RENEW = "docs/openapi.json is old: uv run manage.py openapi > ../docs/openapi.json"
+
+
+def operations() -> dict[str, dict[str, Any]]:
+    """The operations of the document by method and path."""
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document()["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_it_is_valid() -> None:
+    validate(document())
+    assert document()["openapi"].startswith("3.1.")
+
+
+def test_the_file_is_what_is_served(client: Client) -> None:
+    answer = client.get("/shop/api/openapi.json")
+    assert answer.headers["Content-Type"] == "application/json"
+    assert json.loads(FILE.read_text()) == answer.json(), RENEW
+    printed = StringIO()
+    call_command("openapi", stdout=printed)
+    assert printed.getvalue() == FILE.read_text(), RENEW
+
+
+def test_it_asks_no_database(client: Client) -> None:
+    """There is none here."""
+    answer = client.get("/shop/api/openapi.json")
+    again = client.get("/shop/api/openapi.json", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert answer.headers["Cache-Control"] == "public, max-age=5"
+    assert client.get("/shop/api/openapi.json?x=1").status_code == 400
+
+
+def test_every_operation_is_in_it_once() -> None:
+    declared = {
+        f"{method} /shop/api/{str(pattern.pattern).replace('<int:', '{').replace('>', '}')}"
+        for pattern in urlpatterns
+        for method in pattern.callback.endpoints  # type: ignore[attr-defined]
+        if method != "HEAD"
+    }
+    assert set(operations()) == declared
+    names = [operation["operationId"] for operation in operations().values()]
+    assert len(set(names)) == len(names)
+
+
+def examples(where: Any, *pointer: str) -> Iterator[tuple[tuple[str, ...], str, dict[str, Any]]]:
+    """Every Example Object with its key and the place of what it is an example of."""
+    if isinstance(where, dict):
+        if "schema" in where:
+            for name, example in where.get("examples", {}).items():
+                yield pointer, name, example
+        for key, inner in where.items():
+            yield from examples(inner, *pointer, key)
+    elif isinstance(where, list):
+        for number, inner in enumerate(where):
+            yield from examples(inner, *pointer, str(number))
+
+
+def test_examples_are_as_their_schemas_say() -> None:
+    found = list(examples(document()))
+    assert len(found) > 200
+    for pointer, name, example in found:
+        problems = list(validator(*pointer, "schema").iter_errors(example["value"]))
+        assert not problems, (pointer, name, problems[0].message)
+
+
+def test_every_curl_of_api_md_is_an_example() -> None:
+    """But one of a path that is not there."""
+    documented = {name for _, name, _ in examples(document())}
+    curls = json.loads(EXAMPLES.read_text())
+    assert {curl["name"] for curl in curls} - documented == {"errors-1"}
+
+
+def test_every_error_has_an_example() -> None:
+    everywhere = document()["components"]["responses"]
+    for operation in operations().values():
+        for status, response in operation["responses"].items():
+            if "$ref" in response:
+                response = everywhere[response["$ref"].rpartition("/")[2]]
+            if int(status) >= 400:
+                told = response["content"]["application/json"]["examples"].values()
+                assert all(isinstance(example["value"]["error"], str) for example in told)
+                problems = response["content"]["application/problem+json"]["examples"].values()
+                assert {example["value"]["status"] for example in problems} == {int(status)}
+
+
+def test_links_are_between_operations() -> None:
+    names = {operation["operationId"] for operation in operations().values()}
+    assert names >= set(LINKS)
+    linked = {
+        target
+        for operation in operations().values()
+        for response in operation["responses"].values()
+        for target in response.get("links", {})
+    }
+    assert linked == {target for targets in LINKS.values() for target in targets}
