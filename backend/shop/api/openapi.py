@@ -220,7 +220,7 @@ def document_of(operations: Collection[Operation], links: Links) -> dict[str, An
         "components": {
             "schemas": dict(sorted(schemas.items())),
             "responses": {
-                component(status): error_response([(error, reference("Error"))])
+                component(status): error_response([(error, reference("Error"))], limited=error not in ALWAYS)
                 for status, error in SHARED.items()
             },
             "headers": {
@@ -255,7 +255,8 @@ def described(
         "security": security(operation),
         "parameters": list(parameters(operation)),
     }
-    if isinstance(endpoint, WriteEndpoint) and endpoint.form is not NoBody:
+    is_write = isinstance(endpoint, WriteEndpoint)
+    if is_write and endpoint.form is not NoBody:
         valid = [example for example in operation.examples if example.is_valid]
         shown = {example.name: example.shown(example.body) for example in valid}
         content = media(form_schema(endpoint.form, schemas), shown)
@@ -270,7 +271,9 @@ def described(
         responses[status] = (
             {"$ref": f"#/components/responses/{component(status)}"}
             if is_shared
-            else error_response(group, examples)
+            else error_response(
+                group, examples, limited=is_write and status < HTTPStatus.INTERNAL_SERVER_ERROR
+            )
         )
     return found | {"responses": {str(int(status)): responses[status] for status in sorted(responses)}}
 
@@ -406,9 +409,9 @@ def failure(act: Callable[..., Any], *arguments: Any) -> ApiError:
 
 
 def error_response(
-    group: list[tuple[ApiError, Schema]], examples: Collection[Example] = ()
+    group: list[tuple[ApiError, Schema]], examples: Collection[Example] = (), *, limited: bool
 ) -> dict[str, Any]:
-    """Return the Response Object of the errors of one status."""
+    """Return the Response Object of the errors of one status; `limited` ones tell what is left of limits."""
     status = group[0][0].status
     told, problems, texts = {}, {}, []
     for number, (error, _) in enumerate(group, 1):
@@ -427,7 +430,7 @@ def error_response(
     codes = {error.members["code"]: schema["$ref"] for error, schema in group if "code" in error.members}
     choice = {"oneOf": schemas, "discriminator": {"propertyName": "code", "mapping": codes}}
     headers = {name for error, _ in group for name in error.headers or {} if name in HEADERS}
-    headers |= set(LIMITS) if status == HTTPStatus.TOO_MANY_REQUESTS else set()
+    headers |= set(LIMITS) if limited else set()
     return {
         "description": status.phrase if status == HTTPStatus.BAD_REQUEST else "\n".join(dict.fromkeys(texts)),
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in sorted(headers)},

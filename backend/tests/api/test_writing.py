@@ -37,7 +37,7 @@ class ProductForm(forms.Form):
     size = JsonForm(SizeForm, required=False)
 
 
-@write_endpoint(EVERYBODY, ProductForm)
+@write_endpoint(EVERYBODY, ProductForm, answers={})
 def add_product(write: Write, *, category_id: int) -> HttpResponse:
     """Add a product."""
     RUNS.append(str(write.data["size"]))
@@ -48,18 +48,18 @@ def add_product(write: Write, *, category_id: int) -> HttpResponse:
     )
 
 
-@write_endpoint(EVERYBODY)
+@write_endpoint(EVERYBODY, answers={})
 def remove_products(write: Write, *, category_id: int) -> HttpResponse:
     Product.objects.filter(category_id=category_id).delete()
     return no_content()
 
 
-@write_endpoint(Audience("shop.delete_category"))
+@write_endpoint(Audience("shop.delete_category"), answers={})
 def remove_category(write: Write, *, category_id: int) -> HttpResponse:
     raise AssertionError
 
 
-@write_endpoint(EVERYBODY)
+@write_endpoint(EVERYBODY, answers={})
 def lose_the_database(write: Write) -> HttpResponse:
     RUNS.append("lost")
     raise OperationalError

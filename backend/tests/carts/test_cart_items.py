@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from shop.carts import cart as acts
+from shop.carts.cart import ProductMissingError
 from shop.database.refusal import MissingError
 from shop.models import Cart, CartItem, Category, Customer, Product
 from tests.support.calling import Caller, bearer, told
@@ -354,7 +355,7 @@ def test_a_cart_is_not_overfilled_by_two_at_once(cart: Cart, deborah: Customer, 
 def test_a_product_deleted_meanwhile_is_not_found(deborah: Customer, gloves: Product) -> None:
     """The addition has looked when the product goes: it waits at its commit, and fails there."""
     result = meanwhile(f"DELETE FROM product WHERE product_id = {gloves.pk}", lambda: add(deborah, gloves))
-    assert (type(result), str(result)) == (MissingError, "Product not found")
+    assert (type(result), str(result)) == (ProductMissingError, "Product not found")
     assert not Cart.objects.exists()
 
 

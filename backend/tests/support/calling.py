@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from shop.customers.tokens import issue
 from shop.models import Customer
+from tests.support.openapi import assert_documented
 
 ROOT = "/shop/api/"
 
@@ -23,7 +24,7 @@ def bearer(account: Customer | User) -> dict[str, str]:
 
 @dataclass
 class Caller:
-    """Calls with the same headers each time."""
+    """Calls with the same headers each time, and is answered as the OpenAPI document says."""
 
     client: Client
     headers: dict[str, str]
@@ -33,7 +34,9 @@ class Caller:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         kind = "" if body is None else names.pop("Content-Type", "application/json")
-        return self.client.generic(method, ROOT + path, content, kind, headers=self.headers | names)
+        answer = self.client.generic(method, ROOT + path, content, kind, headers=self.headers | names)
+        assert_documented(method, ROOT + path, answer)
+        return answer
 
     def get(self, path: str) -> Any:
         return self.ask("GET", path)
