@@ -1,16 +1,24 @@
 """The OpenAPI document: valid, the same in docs/, and the same as docs/API.md."""
 
 import json
+import re
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
+import pytest
+from django import forms
 from django.core.management import call_command
 from django.test import Client
 from openapi_spec_validator import validate
 
+from shop.api.body import parse_object
+from shop.api.errors import ApiError
+from shop.api.writing import NoBody, WriteEndpoint, clean
+from shop.customers.forms import JsonEmail
 from shop.urls import EXAMPLES, LINKS, urlpatterns
 from tests import ROOT
+from tests.api.test_hostile import Known, usual, with_one_odd
 from tests.support.openapi import document, validator
 
 FILE = ROOT / "docs" / "openapi.json"
@@ -112,3 +120,46 @@ def test_links_are_between_operations() -> None:
         for target in response.get("links", {})
     }
     assert linked == {target for targets in LINKS.values() for target in targets}
+
+
+FORMS = {
+    endpoint.form
+    for pattern in urlpatterns
+    for endpoint in pattern.callback.endpoints.values()  # type: ignore[attr-defined]
+    if isinstance(endpoint, WriteEndpoint) and endpoint.form is not NoBody
+}
+KNOWN = Known({}, {"email": ["ada@example.com"]}, "", "")
+LINES = ["Ada\n", "\x85Ada\u2003", "a\u2028b", "a\x1cb", "a\x7f", "9.99\n", "9.9", "x" * 101, "x" * 129]
+
+
+def is_taken(form: type[forms.Form], body: dict[str, Any]) -> bool:
+    try:
+        clean(form, parse_object(json.dumps(body).encode()))
+    except ApiError:
+        return False
+    return True
+
+
+def bodies(form: type[forms.Form]) -> Iterator[dict[str, Any]]:
+    """What a form takes, with one member odd, left out or too many."""
+    body = usual(form, KNOWN)
+    yield from with_one_odd(form, KNOWN)
+    yield from ({**body, name: line} for name in body for line in LINES)
+    yield from ({name: value for name, value in body.items() if name != left_out} for left_out in body)
+    yield from ({name: body[name]} for name in body)
+    yield from ({}, {**body, "unknown": 1})
+
+
+@pytest.mark.parametrize("form", sorted(FORMS, key=str))
+def test_a_form_takes_what_its_schema_says(form: type[forms.Form]) -> None:
+    """JSON Schema takes 1.0 for an integer, and knows neither halves of surrogates nor all of addresses."""
+    schema = validator("components", "schemas", form.__name__)
+    asks_address = isinstance(form.base_fields.get("email"), JsonEmail)
+    for body in bodies(form):
+        has_float = any(isinstance(value, float) for value in body.values())
+        wrong = [problem.message for problem in schema.iter_errors(body)]
+        is_address = asks_address and "@" in str(body.get("email")) and not wrong
+        if not (
+            has_float or is_address or re.search("[\ud800-\udfff]", json.dumps(body, ensure_ascii=False))
+        ):
+            assert is_taken(form, body) == (not wrong), (body, wrong)
