@@ -69,7 +69,7 @@ SECURITY_SCHEMES = {
 }
 HEADERS: dict[str, tuple[str, Schema]] = {
     "ETag": ("What If-None-Match takes; a whole list of 1000 rows or more has none.", STRING),
-    "Link": ("The pages beside this one.", STRING),
+    "Link": ("The pages beside this one; of the index, this document.", STRING),
     "X-Total-Count": ("The number of all rows, with `total=1`.", {"type": "integer", "minimum": 0}),
     "Location": ("The address of what is new.", STRING | {"format": "uri-reference"}),
     "Idempotent-Replayed": (
@@ -334,7 +334,7 @@ def answers(
         headers = [*endpoint.sends, *LIMITS]
         found = {status: answer_schema(kind, schemas) for status, kind in endpoint.answers.items()}
     else:
-        schema, headers = read_schema(endpoint, schemas), ["ETag"]
+        schema, headers = read_schema(endpoint, schemas), ["ETag", *getattr(endpoint, "sends", ())]
         if isinstance(endpoint, ListEndpoint):
             schema, headers = array_of(schema), ["ETag", "Link", "X-Total-Count"]
         found = {HTTPStatus.OK: schema}

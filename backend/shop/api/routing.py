@@ -34,6 +34,7 @@ class Index:
     """What can be called below the root."""
 
     audience = EVERYBODY
+    sends = ("Link",)
     schema = {
         "type": "array",
         "items": {

@@ -13,6 +13,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from shop.models import Cart, Customer, Order, RefreshToken
 from shop.urls import urlpatterns
 from tests.support.calling import bearer
+from tests.support.openapi import assert_answer
 
 pytestmark = pytest.mark.django_db
 
@@ -132,11 +133,13 @@ def headers(ids: dict[str, int], jonas: Customer) -> dict[str, dict[str, str]]:
 
 
 def call(client: Client, row: str, ids: dict[str, int], headers: dict[str, str]) -> Any:
-    """Call what a row names; a write has a body that is none."""
+    """Call what a row names, a write with a body that is none; the answer is as the OpenAPI document says."""
     method, path = row.split(" ")
     path = re.sub("<(.+?)>", lambda name: str(ids[name[1]]), path)
     body = ("", "") if method in ("GET", "HEAD") else ("x", "text/plain")
-    return client.generic(method, f"/shop/api/{path}", *body, headers=headers)
+    answer = client.generic(method, f"/shop/api/{path}", *body, headers=headers)
+    assert_answer(method, f"/shop/api/{path}", answer)
+    return answer
 
 
 @pytest.mark.parametrize("row", ROWS)

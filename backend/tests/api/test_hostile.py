@@ -27,6 +27,7 @@ from shop.orders.checkout import place_order
 from shop.orders.models import Actor
 from shop.urls import urlpatterns
 from tests.support.calling import bearer
+from tests.support.openapi import assert_documented
 from tests.webshop.test_malformed import ask
 
 OPERATIONS = {
@@ -242,6 +243,7 @@ def check(sent: Sent, before: list[Any]) -> None:
     with transaction.atomic():
         answer = ask(sent.method, sent.path, sent.body, **sent.headers)
         assert answer.status < 500, answer
+        assert_documented(sent.method, sent.path, answer.status, answer.headers, answer.body)
         if answer.status < 400:
             connection.check_constraints()
         else:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from shop.customers.tokens import issue
 from shop.models import Customer
-from tests.support.openapi import assert_documented
+from tests.support.openapi import assert_answer
 
 ROOT = "/shop/api/"
 
@@ -35,7 +35,7 @@ class Caller:
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         kind = "" if body is None else names.pop("Content-Type", "application/json")
         answer = self.client.generic(method, ROOT + path, content, kind, headers=self.headers | names)
-        assert_documented(method, ROOT + path, answer)
+        assert_answer(method, ROOT + path, answer)
         return answer
 
     def get(self, path: str) -> Any:
