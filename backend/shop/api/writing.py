@@ -50,7 +50,7 @@ type Act = Callable[..., HttpResponse]
 
 
 class NoBody(forms.Form):
-    """For requests without a body."""
+    """An object without members, which a request may leave out."""
 
 
 STATUSES: Mapping[type[Refusal], HTTPStatus] = {

@@ -26,7 +26,7 @@ class ProductMissingError(MissingError):
 
 
 class CartFullError(Refusal):
-    """The cart has MAX_LINES lines."""
+    """The cart has as many lines as it may."""
 
     code = "cart_full"
     message = f"A cart has {MAX_LINES} lines at the most"

@@ -10,10 +10,12 @@ import pytest
 from django import forms
 from django.core.management import call_command
 from django.test import Client
+from django.urls import resolve
 from openapi_spec_validator import validate
 
 from shop.api.body import parse_object
 from shop.api.errors import ApiError
+from shop.api.query import QueryParameter
 from shop.api.writing import NoBody, WriteEndpoint, clean
 from shop.customers.forms import JsonEmail
 from shop.urls import EXAMPLES, LINKS, urlpatterns
@@ -138,6 +140,37 @@ FORMS = {
     for endpoint in pattern.callback.endpoints.values()  # type: ignore[attr-defined]
     if isinstance(endpoint, WriteEndpoint) and endpoint.form is not NoBody
 }
+TEXTS = [
+    *("", "0", "1", "007", "1000", "1001", "999999999", "1000000000", "9" * 19, "9" * 20, "-1", "1.0", "+1"),
+    *("10.00", "10.5", "9" * 17, "9" * 18, "1\n", "１", "2026-11-24", "2026-02-30", "0000-01-01", "20261124"),
+    *("a\0b", "a\nb", "x" * 100, "x" * 101, "pending", "-price", "Pending"),
+]
+
+
+def is_read(kind: QueryParameter, text: str) -> bool:
+    try:
+        kind.read(text)
+    except ValueError:
+        return False
+    return True
+
+
+def test_a_parameter_takes_what_its_schema_says() -> None:
+    for name, operation in operations().items():
+        method, path = name.split(" ")
+        kinds = getattr(resolve(re.sub("{.+?}", "1", path)).func.endpoints[method], "parameters", {})  # type: ignore[attr-defined]
+        for position, parameter in enumerate(operation["parameters"]):
+            if parameter["in"] != "query":
+                continue
+            kind = kinds[parameter["name"]]
+            schema = validator("paths", path, method.lower(), "parameters", str(position), "schema")
+            for text in TEXTS:
+                is_integer = "integer" in str(parameter["schema"]) and re.fullmatch("[0-9]+", text)
+                value = int(text) if is_integer else text
+                is_valid = schema.is_valid([value] if kind.repeatable else value)
+                assert is_read(kind, text) == is_valid, (name, parameter, text)
+
+
 KNOWN = Known({}, {"email": ["ada@example.com"]}, "", "")
 LINES = ["Ada\n", "\x85Ada\u2003", "a\u2028b", "a\x1cb", "a\x7f", "9.99\n", "9.9", "x" * 101, "x" * 129]
 
