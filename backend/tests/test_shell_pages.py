@@ -15,8 +15,9 @@ from django.core.management import call_command
 from shop.orders.books import faults
 from shop.urls import EXAMPLES
 from tests import ROOT
-from tests.support.api_examples import examples, examples_of_reads, examples_of_writes, writing_part
+from tests.support.api_examples import writing_part
 from tests.support.recorded_curl import recorded, recording
+from tests.support.recorded_examples import examples_of_reads, examples_of_writes, reads
 from tests.support.serving import serving
 
 SCRIPT = ROOT / "docs" / "sell.sh"
@@ -71,7 +72,7 @@ def test_the_script_answers_what_the_page_shows(
     password = make_password("admin123", hasher="pbkdf2_sha256")
     User.objects.create(username="admin", password=password, is_staff=True, is_superuser=True)
     with serving(tmp_path, "--workers=1") as shop:
-        reads = [(path, shop.get(path).status) for path, _ in examples()]
+        statuses = [shop.get(path, Accept=accept or "*/*").status for accept, path, _ in reads()]
         run = subprocess.run(
             ["sh", "-euc", "\n".join(blocks(page, "sh"))],
             env=recording(tmp_path) | {"SHOP": f"http://127.0.0.1:{shop.port}"},
@@ -83,7 +84,7 @@ def test_the_script_answers_what_the_page_shows(
     printed = [value for block in blocks(page, "json") for value in values(block)]
     assert_shown(printed, list(values(run.stdout)))
     if page == "API.md":
-        found = [*examples_of_reads(reads), *examples_of_writes(recorded(tmp_path), printed)]
+        found = [*examples_of_reads(statuses), *examples_of_writes(recorded(tmp_path), printed)]
         if pytestconfig.option.record_examples:
             EXAMPLES.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
         assert json.loads(EXAMPLES.read_text()) == found

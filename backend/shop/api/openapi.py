@@ -36,6 +36,8 @@ from shop.api.schemas import (
 from shop.api.writing import NoBody, WriteEndpoint, clean, refused
 from shop.database.statements import Row
 
+JSON, CSV, PROBLEM = "application/json", "text/csv", "application/problem+json"
+
 type Links = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """By operation those that may come next, each with ids and members of its body as runtime expressions."""
 
@@ -129,6 +131,11 @@ class Example:
     def is_of(self, method: str, url: URLPattern) -> bool:
         """Tell whether it calls this method of this path."""
         return method == self.method and bool(url.pattern.match(self.path.removeprefix(API_ROOT)))
+
+    @property
+    def media_type(self) -> str:
+        """What it asks for and is answered."""
+        return self.headers.get("Accept", JSON)
 
     @property
     def is_valid(self) -> bool:
@@ -260,7 +267,7 @@ def described(
         valid = [example for example in operation.examples if example.is_valid]
         shown = {example.name: example.shown(example.body) for example in valid}
         content = media(form_schema(endpoint.form, schemas), shown)
-        found["requestBody"] = {"required": True, "content": {"application/json": content}}
+        found["requestBody"] = {"required": True, "content": {JSON: content}}
     responses = dict(answers(operation, next_ones, schemas))
     errors = defaultdict(list)
     for error, schema in errors_of(operation, schemas):
@@ -340,15 +347,11 @@ def answers(
         found = {HTTPStatus.OK: schema}
         yield HTTPStatus.NOT_MODIFIED, {"description": "The answer would be what If-None-Match names."}
     for status, body in found.items():
-        examples = {
-            example.name: example.shown(example.answer)
-            for example in operation.examples
-            if example.status == status
-        }
-        kind = getattr(endpoint, "media_type", "application/json")
-        content = {kind: media(body, examples)} if body else {}
+        shown = [example for example in operation.examples if example.status == status]
+        kind = getattr(endpoint, "media_type", JSON)
+        content = {kind: media(body, answers_in(kind, shown))} if body else {}
         if isinstance(endpoint, ListEndpoint):
-            content["text/csv"] = {"schema": STRING}
+            content[CSV] = media(STRING, answers_in(CSV, shown))
         yield (
             status,
             {
@@ -425,7 +428,8 @@ def error_response(
         }
         problems[key] = {"value": problem | error.members}
         texts.append(f"`{key}`: {error.message}." if "code" in error.members else f"{error.message}.")
-    told |= {example.name: example.shown(example.answer) for example in examples}
+    told |= answers_in(JSON, examples)
+    problems |= answers_in(PROBLEM, examples)
     schemas = list({str(schema): schema for _, schema in group}.values())
     codes = {error.members["code"]: schema["$ref"] for error, schema in group if "code" in error.members}
     choice = {"oneOf": schemas, "discriminator": {"propertyName": "code", "mapping": codes}}
@@ -435,8 +439,8 @@ def error_response(
         "description": status.phrase if status == HTTPStatus.BAD_REQUEST else "\n".join(dict.fromkeys(texts)),
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in sorted(headers)},
         "content": {
-            "application/json": media(choice if len(schemas) > 1 else schemas[0], told),
-            "application/problem+json": media(reference("Problem"), problems),
+            JSON: media(choice if len(schemas) > 1 else schemas[0], told),
+            PROBLEM: media(reference("Problem"), problems),
         },
     }
 
@@ -444,6 +448,11 @@ def error_response(
 def media(schema: Schema, examples: dict[str, Any]) -> dict[str, Any]:
     """Return the Media Type Object."""
     return {"schema": schema, **({"examples": examples} if examples else {})}
+
+
+def answers_in(media_type: str, examples: Collection[Example]) -> dict[str, Any]:
+    """Return the Example Objects of those answers that are of a type."""
+    return {one.name: one.shown(one.answer) for one in examples if one.media_type == media_type}
 
 
 def component(status: HTTPStatus) -> str:

@@ -51,12 +51,12 @@ def array_of(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def row_schema(queryset: QuerySet[Any], row: Mapping[str, str], schemas: dict[str, Schema]) -> Schema:
-    """Return what a row of a QuerySet is; `row` names its columns or annotations by their JSON keys."""
+def row_schema(queryset: QuerySet[Any], row: Mapping[str, Any], schemas: dict[str, Schema]) -> Schema:
+    """Return what a row of a QuerySet is; `row` has its columns by their JSON keys."""
     return query_schema(queryset.values_list(*row.values()).query, row, schemas)
 
 
-def query_schema(query: Query, row: Mapping[str, str], schemas: dict[str, Schema]) -> Schema:
+def query_schema(query: Query, row: Mapping[str, Any], schemas: dict[str, Schema]) -> Schema:
     """Return what a row of a query is, whose columns are in the order of `row`."""
     compiler = query.get_compiler(DEFAULT_DB_ALIAS)
     compiler.setup_query()

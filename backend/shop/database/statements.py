@@ -30,7 +30,7 @@ MAX_BIGINT = 2**63 - 1
 
 
 class Row(dict[str, Any]):
-    """What a row is made of by its JSON keys: columns, annotations, expressions; callers know it by `name`."""
+    """The columns, annotations or expressions of a row by their JSON keys, under a name for callers."""
 
     def __init__(self, name: str, columns: Mapping[str, Any]) -> None:
         super().__init__(columns)
