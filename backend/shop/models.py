@@ -6,7 +6,7 @@ name of the cart's unique key) is in migration 0002; `tests/test_schema.py` comp
 
 from shop.api.models import RequestCount
 from shop.carts.models import Cart, CartItem
-from shop.catalog.models import Category, CategoryStock, Product, ProductSales
+from shop.catalog.models import Category, CategoryStock, Product, ProductSales, SearchWord
 from shop.customers.models import Customer, CustomerSpending, RefreshToken
 from shop.orders.models import Delivery, IdempotencyKey, Order, OrderHistory, OrderItem, OrderStatus
 
@@ -27,4 +27,5 @@ __all__ = [
     "ProductSales",
     "RefreshToken",
     "RequestCount",
+    "SearchWord",
 ]

@@ -7,7 +7,7 @@ from django.urls import URLPattern
 from shop.api.openapi import Links, OpenApi
 from shop.api.routing import Index, route
 from shop.carts.endpoints import add_item, cart_items, customer_cart, empty_cart, remove_item, set_item
-from shop.catalog.endpoints import category_stats, low_stock, products
+from shop.catalog.endpoints import categories, category_stats, low_stock, product, products
 from shop.customers.endpoints import (
     account,
     change_account,
@@ -80,6 +80,8 @@ urlpatterns: list[URLPattern] = [
     route("", "index", GET=Index(lambda: urlpatterns)),
     route("openapi.json", "openapi", GET=OpenApi(lambda: urlpatterns, LINKS, EXAMPLES)),
     route("products/", "products", GET=products),
+    route("product/<int:product_id>/", "product", GET=product),
+    route("categories/", "categories", GET=categories),
     route("bestsellers/", "bestsellers", GET=bestsellers),
     route("low-stock/", "low-stock", GET=low_stock),
     route("category-stats/", "category-stats", GET=category_stats),

@@ -120,6 +120,11 @@ def electronics(db: None) -> Category:
 
 
 @pytest.fixture
+def garden(db: None) -> Category:
+    return Category.objects.create(category_name="Garden")
+
+
+@pytest.fixture
 def gloves(home: Category) -> Product:
     return Product.objects.create(
         name="Elegant Marble Gloves", price=Decimal("235.99"), stock=58, category=home

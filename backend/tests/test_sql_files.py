@@ -92,6 +92,7 @@ def test_02_inserts_the_rows_of_load_sample_data(other_database: Any) -> None:
         "product_sales": 120,
         "customer_spending": 97,
         "category_stock": 22,
+        "search_word": 26,
         **dict.fromkeys(
             ("delivery", "order_history", "idempotency_key", "refresh_token", "request_count"), 0
         ),

@@ -44,6 +44,9 @@ SHOP_API_AUTH = env_choice("SHOP_API_AUTH", ("open", "required"), default="open"
 # Whether callers are limited in how much they may ask: off for tests and benchmarks alone.
 SHOP_RATE_LIMITS = env_choice("SHOP_RATE_LIMITS", ("on", "off"), default="on")
 
+# The language whose stemmer and stop words the search goes by.
+SHOP_LANGUAGE = env_choice("SHOP_LANGUAGE", ("en", "de"), default="en")
+
 # For how many seconds an answer that shows no customer may be given again; with 0 a GET shows the last write.
 SHOP_CACHE_SECONDS = env_number("SHOP_CACHE_SECONDS", default=0, highest=3600)
 

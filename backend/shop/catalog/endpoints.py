@@ -1,11 +1,17 @@
 """The catalog over HTTP: for whom, which row, which QuerySet."""
 
+from http import HTTPStatus
+from typing import Any
+
 from django.db.models import QuerySet
 
 from shop.api.audience import EVERYBODY
-from shop.api.reading import list_endpoint
+from shop.api.errors import ApiError
+from shop.api.query import Amount, Choice, Number, Text
+from shop.api.reading import detail_endpoint, list_endpoint
 from shop.catalog.models import Category, Product
-from shop.database.statements import Row
+from shop.catalog.search import ORDERS, search
+from shop.database.statements import Row, SqlRows
 
 PRODUCT_ROW = Row(
     "Product",
@@ -19,10 +25,69 @@ PRODUCT_ROW = Row(
 )
 
 
-@list_endpoint(EVERYBODY, PRODUCT_ROW, cached=True)
+def wanted_products(wanted: dict[str, Any]) -> QuerySet[Product] | SqlRows:
+    """Return the products that a query string asks for; raise ApiError (400) for relevance without words."""
+    if wanted.get("sort") == "relevance" and "q" not in wanted:
+        raise ApiError(HTTPStatus.BAD_REQUEST, "The parameter 'sort' may be 'relevance' only beside 'q'")
+    return search(
+        words=wanted.get("q", ""),
+        categories=wanted.get("category", ()),
+        min_price=wanted.get("min_price"),
+        max_price=wanted.get("max_price"),
+        in_stock="in_stock" in wanted,
+        sort=wanted.get("sort", ""),
+    )
+
+
+@list_endpoint(
+    EVERYBODY,
+    PRODUCT_ROW,
+    cached=True,
+    filters={
+        "q": Text(100),
+        "category": Text(1000, repeatable=True),
+        "min_price": Amount(),
+        "max_price": Amount(),
+        "in_stock": Number(range(1, 2)),
+        "sort": Choice(tuple(ORDERS)),
+    },
+    filtered=wanted_products,
+)
 def products() -> QuerySet[Product]:
     """All products."""
     return Product.objects.catalog()
+
+
+@detail_endpoint(
+    EVERYBODY,
+    Row(
+        "DetailedProduct",
+        {
+            "product_id": "product_id",
+            "name": "name",
+            "description": "description",
+            "price": "price",
+            "stock": "stock",
+            "category": "category__category_name",
+        },
+    ),
+)
+def product(product_id: int) -> QuerySet[Product]:
+    """A product."""
+    return Product.objects.filter(pk=product_id)
+
+
+@list_endpoint(
+    EVERYBODY,
+    Row(
+        "Category",
+        {"category_id": "category_id", "category_name": "category_name", "product_count": "product_count"},
+    ),
+    cached=True,
+)
+def categories() -> QuerySet[Category]:
+    """All categories."""
+    return Category.objects.by_name()
 
 
 @list_endpoint(EVERYBODY, PRODUCT_ROW, cached=True)

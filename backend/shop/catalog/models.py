@@ -1,10 +1,12 @@
 """Categories and products, and what the database adds up of them."""
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Self
 
 from django.db import models
-from django.db.models import Q, Sum
-from django.db.models.functions import Cast, Coalesce, Round
+from django.db.models import Count, Func, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Cast, Coalesce, Collate, Round
 
 from shop.database.fields import AMOUNTS, ZERO
 
@@ -12,7 +14,19 @@ LOW_STOCK = 10
 """A product with fewer units than this is low on stock."""
 
 
+def in_dictionary_order(column: str) -> Collate:
+    """Return what sorts names as a dictionary does, German or English: Äpfel between Apfel and Birne."""
+    return Collate(Func(column, function="name_order"), "C")
+
+
 class CategoryQuerySet(models.QuerySet["Category"]):
+    def by_name(self) -> Self:
+        """Add product_count, in the order of a dictionary."""
+        products = Product.objects.filter(category=OuterRef("pk")).order_by().values("category")
+        return self.annotate(
+            product_count=Coalesce(Subquery(products.annotate(number=Count("pk")).values("number")), 0)
+        ).order_by(in_dictionary_order("category_name"), "category_id")
+
     def with_stock_summary(self) -> Self:
         """Add product_count, total_stock and avg_price (two decimals), the largest category first."""
         return self.annotate(
@@ -66,6 +80,29 @@ class ProductQuerySet(models.QuerySet["Product"]):
     def catalog(self) -> Self:
         """Put all products in the order of the catalog."""
         return self.order_by("product_id")
+
+    def among(
+        self,
+        *,
+        categories: Sequence[str] = (),
+        min_price: Decimal | None = None,
+        max_price: Decimal | None = None,
+        in_stock: bool = False,
+    ) -> Self:
+        """Keep the products of these categories, by name, at these prices, and those that are there."""
+        found = self
+        if categories:
+            keys = Category.objects.filter(category_name__in=categories).values("pk")
+            # Of one category an index has the products in the order of their prices.
+            if len(set(categories)) == 1:
+                found = found.filter(category=keys[:1])
+            else:
+                found = found.filter(category__in=keys)
+        if min_price is not None:
+            found = found.filter(price__gte=min_price)
+        if max_price is not None:
+            found = found.filter(price__lte=max_price)
+        return found.filter(stock__gt=0) if in_stock else found
 
     def low_stock(self) -> Self:
         """Keep the products with fewer than LOW_STOCK units, the scarcest first."""
@@ -147,3 +184,21 @@ class ProductSales(models.Model):
 
     def __str__(self) -> str:
         return f"Sales of {self.product}"
+
+
+class SearchWord(models.Model):
+    """A word of a product's name, to which the search corrects what was typed.
+
+    Triggers add the words of new names; shop.catalog.search.renew_words takes those that are gone. A word may
+    be there twice.
+    """
+
+    search_word_id = models.BigAutoField(primary_key=True)
+    word = models.TextField(db_index=True)
+
+    class Meta:
+        db_table = "search_word"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.word

@@ -116,6 +116,10 @@ class JsonObject(JsonArray):
         return f"(SELECT row_to_json(item) FROM {sql} LIMIT 1)", parameters  # noqa: S608
 
 
+FIRST = "/* the first of these are enough */"
+"""In SQL, behind an ORDER BY of its own: it need not give more rows than there are up to a page's end."""
+
+
 @dataclass(frozen=True)
 class Select:
     """SQL with its parameters that gives the rows of a QuerySet as JSON objects, each a text."""
@@ -125,8 +129,9 @@ class Select:
 
     def page(self, alias: str, *, limit: int, offset: int) -> list[str]:
         """Return at most `limit` rows from an offset on, of the database with this alias."""
+        sql = self.sql.replace(FIRST, f"LIMIT {limit + offset}")
         with connections[alias].cursor() as cursor:
-            cursor.execute(f"{self.sql} LIMIT %s OFFSET %s", [*self.parameters, limit, offset])
+            cursor.execute(f"{sql} LIMIT %s OFFSET %s", [*self.parameters, limit, offset])
             return [row for (row,) in cursor.fetchall()]
 
     def chunks(self, alias: str) -> Generator[list[str]]:
@@ -147,12 +152,39 @@ class Select:
                     return
 
 
-def select(queryset: QuerySet[Any], row: Mapping[str, str]) -> Select:
+@dataclass(frozen=True)
+class SqlRows:
+    """Rows that only SQL of one's own can say, in the place of a QuerySet.
+
+    `sql` gives columns named as in a QuerySet, money as text, in their order; `counting` how many rows there
+    are. `db` is the alias of the database to ask.
+    """
+
+    db: str
+    sql: str
+    parameters: list[Any]
+    counting: str
+    counting_parameters: list[Any]
+
+    def select(self, row: Mapping[str, str]) -> Select:
+        columns = ", ".join(f'"{name}" AS "{key}"' for key, name in row.items())
+        sql = f"SELECT row_to_json(item)::text FROM (SELECT {columns} FROM ({self.sql}) AS rows) AS item"  # noqa: S608
+        return Select(sql, self.parameters)
+
+    def count(self) -> int:
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(self.counting, self.counting_parameters)
+            return int(cursor.fetchone()[0])
+
+
+def select(queryset: QuerySet[Any] | SqlRows, row: Mapping[str, str]) -> Select:
     """Compile a QuerySet; `row` names the columns or annotations of a row by their JSON keys.
 
     That takes longer than a small query does. So it is for one that changes with what is asked, as a search
     does; one that is always the same but for its ids is a Statement.
     """
+    if isinstance(queryset, SqlRows):
+        return queryset.select(row)
     queryset = queryset.values_list(*row.values())
     sql, parameters = items(queryset.query.get_compiler(queryset.db), row)
     return Select(f"SELECT row_to_json(item)::text FROM {sql}", parameters)  # noqa: S608

@@ -17,16 +17,14 @@ from django.core.management.base import CommandError
 from django.db import connection
 
 from shop.sample.data import (
-    ADJECTIVES,
     CATEGORIES,
-    MATERIALS,
-    THINGS,
     TODAY,
     SampleShop,
     likely_price,
     likely_status,
     likely_stock,
 )
+from shop.sample.vocabulary import product_texts
 
 try:
     from tqdm import tqdm
@@ -95,10 +93,9 @@ def product_rows(shop: SampleShop, prices: list[int], random: Random) -> Iterato
     """Yield each further product as a line of COPY; the prices are in cents, the first product's first."""
     for key in range(len(shop.products) + 1, len(prices) + 1):
         category = int(len(CATEGORIES) * random.random() * random.random())
-        name = f"{random.choice(ADJECTIVES)} {random.choice(MATERIALS)} {random.choice(THINGS)} {key}"
+        name, description = product_texts(category, random)
         yield (
-            f"{key}\t{name}\t{name} from our {CATEGORIES[category]} range.\t"
-            f"{prices[key - 1]}e-2\t{likely_stock(random)}\t{category + 1}\n",
+            f"{key}\t{name}\t{description}\t{prices[key - 1]}e-2\t{likely_stock(random)}\t{category + 1}\n",
         )
 
 

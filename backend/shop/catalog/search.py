@@ -1,0 +1,168 @@
+"""What customers look for: products by words, by category and price, in the order of their choice.
+
+PostgreSQL's text search finds the words. The functions of migration 0010 make a query of what was typed, and
+the lexemes of a product for an index, which is written with the product.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import BooleanField, F, QuerySet, Sum
+from django.db.models.expressions import RawSQL
+
+from shop.catalog.models import Product, ProductSales, SearchWord, in_dictionary_order
+from shop.database.statements import FIRST, SqlRows
+
+HITS = 1000
+"""So many hits are ranked; of more, those that the index gives first."""
+
+LANGUAGES = {"de": "german", "en": "english"}
+"""What PostgreSQL calls the values of SHOP_LANGUAGE."""
+
+COLUMNS = ("product_id", "name", "price", "stock", "category_id")
+
+LEXEMES = 'search_lexemes("product"."name", "product"."description", "product"."category_id")'
+
+# PostgreSQL knows nothing of the query when it plans, so it goes by the index of the lexemes. If it did, it
+# would read all products for words that it takes for frequent.
+FOUND = """
+WITH typed AS MATERIALIZED (
+    SELECT search_query(%s, %s, false) AS query
+), hit AS MATERIALIZED (
+    {hits}
+), corrected AS MATERIALIZED (
+    SELECT search_query(%s, %s, true) AS query WHERE NOT EXISTS (SELECT FROM hit) {and_without_filters}
+), found AS (
+    SELECT * FROM hit
+    UNION ALL
+    ({corrected_hits})
+)
+"""
+
+# What the filters alone keep from matching has no wrong letter.
+AND_WITHOUT_FILTERS = f"AND (SELECT count(*) FROM product WHERE {LEXEMES} @@ (SELECT query FROM typed)) = 0"  # noqa: S608
+
+LISTED = """
+SELECT product_id, name, price::text, stock, category_name AS category__category_name
+FROM {found} JOIN category USING (category_id)
+ORDER BY {order}, product_id
+"""
+
+RANK = "search_rank(name, coalesce((SELECT query FROM corrected), (SELECT query FROM typed)), %s) DESC"
+
+SORTS: dict[str, Any] = {
+    "": "product_id",
+    "price": "price",
+    "-price": "-price",
+    "name": in_dictionary_order("name"),
+    "-name": in_dictionary_order("name").desc(),
+}
+
+ORDERS = {
+    "price": "found.price",
+    "-price": "found.price DESC",
+    "name": 'name_order(name) COLLATE "C"',
+    "-name": 'name_order(name) COLLATE "C" DESC',
+    "-sold": "(SELECT sum(quantity) FROM product_sales AS sold WHERE sold.product_id = found.product_id) "
+    "DESC NULLS LAST",
+    "relevance": RANK,
+}
+
+
+def search(
+    *,
+    words: str = "",
+    categories: Sequence[str] = (),
+    min_price: Decimal | None = None,
+    max_price: Decimal | None = None,
+    in_stock: bool = False,
+    sort: str = "",
+) -> QuerySet[Product] | SqlRows:
+    """Return the products that fit, in the order of `sort`: one of ORDERS, relevance only with words."""
+    products = Product.objects.among(
+        categories=categories, min_price=min_price, max_price=max_price, in_stock=in_stock
+    )
+    if words:
+        return by_words(products, words, sort or "relevance")
+    if sort == "-sold":
+        return by_sales(products)
+    return products.order_by(SORTS[sort], "product_id")
+
+
+def by_words(products: QuerySet[Product], words: str, sort: str) -> SqlRows:
+    """Return those of the products that have all the words, or nearly, when no product has them."""
+    is_ranked = sort == "relevance"
+    found, parameters = found_by_words(products, words, HITS if is_ranked else None)
+    counted, counting_parameters = found_by_words(products, words)
+    language = [LANGUAGES[settings.SHOP_LANGUAGE]] if is_ranked else []
+    return SqlRows(
+        db=products.db,
+        sql=found + LISTED.format(found="found", order=ORDERS[sort]),
+        parameters=[*parameters, *language],
+        counting=f"{counted} SELECT count(*) FROM found",  # noqa: S608
+        counting_parameters=counting_parameters,
+    )
+
+
+def found_by_words(
+    products: QuerySet[Product], words: str, limit: int | None = None
+) -> tuple[str, list[Any]]:
+    """Return a WITH clause that has the columns of the products with these words as `found`."""
+    typed = [words, f"{LANGUAGES[settings.SHOP_LANGUAGE]}_stem"]
+    hits, corrected_hits = (
+        products.filter(RawSQL(f"{LEXEMES} @@ (SELECT query FROM {query})", [], BooleanField()))  # noqa: S608, S611
+        .values_list(*COLUMNS)[:limit]
+        .query.sql_with_params()
+        for query in ("typed", "corrected")
+    )
+    sql = FOUND.format(
+        hits=hits[0],
+        corrected_hits=corrected_hits[0],
+        and_without_filters=AND_WITHOUT_FILTERS if products.query.where else "",
+    )
+    return sql, [*typed, *hits[1], *typed, *corrected_hits[1]]
+
+
+def by_sales(products: QuerySet[Product]) -> SqlRows:
+    """Return all of the products, those that were sold most first."""
+    # Those whose main row says all, in its index's order; the others, which are few, are added up.
+    spare = ProductSales.objects.filter(main=False).values("product")
+    alone = products.filter(sales__main=True).exclude(pk__in=spare).order_by("-sales__quantity", "pk")
+    shared = products.filter(pk__in=spare)
+    first, parameters = alone.values_list(*COLUMNS, F("sales__quantity")).query.sql_with_params()
+    added, more = shared.values_list(*COLUMNS, Sum("sales__quantity")).query.sql_with_params()
+    counted, counting_parameters = products.values("pk").query.sql_with_params()
+    sold = f"(({first} {FIRST}) UNION ALL ({added})) AS found ({', '.join(COLUMNS)}, sold)"
+    return SqlRows(
+        db=products.db,
+        sql=LISTED.format(found=sold, order="sold DESC"),
+        parameters=[*parameters, *more],
+        counting=f"SELECT count(*) FROM ({counted}) AS counted",  # noqa: S608
+        counting_parameters=list(counting_parameters),
+    )
+
+
+RENEW = """
+WITH name_word AS MATERIALIZED (
+    SELECT DISTINCT word FROM product, name_words(name) AS word
+), gone AS (
+    DELETE FROM search_word
+    WHERE word NOT IN (SELECT word FROM name_word)
+    OR EXISTS (
+        SELECT FROM search_word AS other
+        WHERE other.word = search_word.word AND other.search_word_id < search_word.search_word_id
+    )
+)
+INSERT INTO search_word (word)
+SELECT word FROM name_word WHERE word NOT IN (SELECT word FROM search_word)
+"""
+
+
+def renew_words() -> int:
+    """Let the words to correct by be those of the products' names; return how many they are."""
+    with connection.cursor() as cursor:
+        cursor.execute(RENEW)
+    return SearchWord.objects.count()
