@@ -2,6 +2,7 @@
 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,7 @@ from shop.admin.base import ShopAdmin, list_link, number_of
 from shop.admin.csv_export import csv_response
 from shop.carts.models import CartItem
 from shop.catalog.models import LOW_STOCK, Category, Product
+from shop.catalog.search import LONGEST, keys_of
 
 
 @admin.register(Category)
@@ -72,12 +74,22 @@ class ProductAdmin(ShopAdmin):
     list_filter = (StockFilter,)
     link_lookups = ("stock", "category__exact")
     list_select_related = ("category",)
-    search_fields = ("product_id__exact", "name", "category__category_name")
-    search_help_text = "The number or name of a product, or the name of a category"
+    search_fields = ("name",)
+    search_help_text = "The number of a product, or words of its name, its description or its category"
     autocomplete_fields = ("category",)
     ordering = ("product_id",)
     actions = ("export",)
     restriction = ("order_items", "part of %d order line", "part of %d order lines")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, search_term: str
+    ) -> tuple[QuerySet, bool]:
+        """Find a product by its number, and what customers find by these words."""
+        words = search_term.strip()[:LONGEST]
+        if not words:
+            return queryset, False
+        number = int(words) if re.fullmatch("[0-9]{1,9}", words) else None
+        return queryset.filter(pk__in=keys_of(words, number)), False
 
     def lock_to_delete(self, keys: Iterable[Any] | QuerySet) -> None:
         """Lock the lines of carts before the products, as a checkout does."""

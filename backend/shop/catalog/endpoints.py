@@ -10,7 +10,7 @@ from shop.api.errors import ApiError
 from shop.api.query import Amount, Choice, Number, Text
 from shop.api.reading import detail_endpoint, list_endpoint
 from shop.catalog.models import Category, Product
-from shop.catalog.search import ORDERS, search
+from shop.catalog.search import LONGEST, ORDERS, search
 from shop.database.statements import Row, SqlRows
 
 PRODUCT_ROW = Row(
@@ -44,7 +44,7 @@ def wanted_products(wanted: dict[str, Any]) -> QuerySet[Product] | SqlRows:
     PRODUCT_ROW,
     cached=True,
     filters={
-        "q": Text(100),
+        "q": Text(LONGEST),
         "category": Text(1000, repeatable=True),
         "min_price": Amount(),
         "max_price": Amount(),

@@ -16,6 +16,9 @@ from django.db.models.expressions import RawSQL
 from shop.catalog.models import Product, ProductSales, SearchWord, in_dictionary_order
 from shop.database.statements import FIRST, SqlRows
 
+LONGEST = 100
+"""So many characters of words can be looked for."""
+
 HITS = 1000
 """So many hits are ranked; of more, those that the index gives first."""
 
@@ -124,6 +127,13 @@ def found_by_words(
         and_without_filters=AND_WITHOUT_FILTERS if products.query.where else "",
     )
     return sql, [*typed, *hits[1], *typed, *corrected_hits[1]]
+
+
+def keys_of(words: str, key: int | None) -> RawSQL:
+    """Return the keys of the products with these words, and this key, to be used in a QuerySet."""
+    found, parameters = found_by_words(Product.objects.all(), words)
+    sql = f"{found} SELECT product_id FROM found UNION ALL SELECT %s"  # noqa: S608
+    return RawSQL(f"({sql})", [*parameters, key])  # noqa: S611
 
 
 def by_sales(products: QuerySet[Product]) -> SqlRows:

@@ -244,7 +244,7 @@ HOSTILE = [
 def test_anything_can_be_asked_for(client: Client, add: Add, query: str, sort: str) -> None:
     add("Lamp")
     add(query)
-    response = client.get(f"{PATH}?{urlencode({'q': query, 'sort': sort, 'total': 1})}")
+    response = client.get(f"{PATH}?{urlencode([('q', query), ('sort', sort), ('total', '1')])}")
     assert response.status_code == 200
 
 
