@@ -104,6 +104,8 @@ REFUSED = [
         "DJANGO_HSTS_PRELOAD must be 0 or 1, not 'yes'",
     ),
     ({"DEBUG": "1", "DJANGO_BEHIND_PROXY": "on"}, "DJANGO_BEHIND_PROXY must be 0 or 1, not 'on'"),
+    ({"DEBUG": "1", "SHOP_LANGUAGE": "fr"}, "SHOP_LANGUAGE must be en or de, not 'fr'"),
+    ({"DEBUG": "1", "SHOP_LANGUAGE": "DE"}, "SHOP_LANGUAGE must be en or de, not 'DE'"),
     (
         {"DEBUG": "1", "SHOP_CACHE_SECONDS": "1.5"},
         "SHOP_CACHE_SECONDS must be a whole number from 0 to 3600, not '1.5'",
