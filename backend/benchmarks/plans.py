@@ -6,8 +6,21 @@ from typing import Any
 import django
 
 
+SEARCHES = (
+    "q=ukulele",
+    "q=wooden+ukulele+piano",
+    "q=ukulelle",
+    "q=easy+guara",
+    "q=guarantee",
+    "q=xyzzyq",
+    "category=Garden&sort=price&limit=50",
+    "min_price=10&max_price=20&sort=name&limit=50",
+    "in_stock=1&sort=-sold&limit=50",
+)
+
+
 def main() -> None:
-    """Print a heading and a plan for each endpoint; the ids are those of the middle."""
+    """Print a heading and a plan for each endpoint, the ids being those of the middle, and for searches."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webshop.settings")
     django.setup()
     from django.db import connection
