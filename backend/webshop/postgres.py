@@ -67,7 +67,13 @@ def postgres(data: Path, **settings: str) -> Iterator[Server]:
         if theirs != ours:
             message = f"{data} is of PostgreSQL {theirs}, this is {ours}: move it away to start afresh"
             raise PostgresError(message)
-        options = {"listen_addresses": "", "port": PORT, "unix_socket_directories": directory, **settings}
+        options = {
+            "listen_addresses": "",
+            "port": PORT,
+            "unix_socket_directories": directory,
+            "random_page_cost": "1.1",  # as in production
+            **settings,
+        }
         process = launch(
             programs / "postgres", data, *(f"--{name}={value}" for name, value in options.items())
         )

@@ -27,7 +27,7 @@ from shop.api.microcache import remembered
 from shop.api.paging import PAGING, links
 from shop.api.query import QueryParameter, parse_query
 from shop.database.standby import standby
-from shop.database.statements import CHUNK, Statement, clamped, select
+from shop.database.statements import CHUNK, Select, Statement, clamped, select
 
 PUBLIC_SECONDS = 5
 """How long browsers and proxies may keep what is for everybody."""
@@ -189,7 +189,8 @@ class ListEndpoint(ReadEndpoint):
     """Lists rows, or a page of them.
 
     `parent` is the model whose id is in the path, with its name for the rows: no parent is a 404. `filters`
-    are more parameters; `filtered` makes the QuerySet of their values, by name, and the ids in the path.
+    are more parameters; `filtered` makes the QuerySet of their values, by name, and the ids in the path, or a
+    Select, where a QuerySet cannot say it.
     """
 
     varies = ("Accept",)
@@ -203,7 +204,7 @@ class ListEndpoint(ReadEndpoint):
         parent: tuple[type[Model], str] | None = None,
         cached: bool = False,
         filters: Mapping[str, QueryParameter] | None = None,
-        filtered: Build | None = None,
+        filtered: Callable[..., QuerySet[Any] | Select] | None = None,
     ) -> None:
         super().__init__(build, audience, row)
         self.parent, self.cached, self.row = parent, cached, row
@@ -254,17 +255,28 @@ class ListEndpoint(ReadEndpoint):
         limit, offset = parameters.get("limit", CHUNK), parameters.get("offset", 0)
         filters = {name: value for name, value in parameters.items() if name in self.filters}
         among = self.filtered(filters, *clamped(ids)) if self.filtered and filters else None
-        if among is None:
-            rows = self.statement.page(*ids, limit=limit + 1, offset=offset)
-        else:
-            rows = page_of(among, self.row, limit=limit + 1, offset=offset)
-        total = self.total(*ids, among=among) if "total" in parameters or (self.parent and not rows) else 0
+        selected = self.selected(among, *ids)
+        rows = selected.page(self.statement.queryset.db, limit=limit + 1, offset=offset) if selected else []
+        total = 0
+        if isinstance(among, Select):
+            total = among.count(self.statement.queryset.db) if "total" in parameters else 0
+        elif "total" in parameters or (self.parent and not rows):
+            total = self.total(*ids, among=among)
         headers = {"Content-Type": form.media_type}
         if link := links(request.path, request.GET, limit=limit, offset=offset, more=len(rows) > limit):
             headers["Link"] = link
         if "total" in parameters:
             headers["X-Total-Count"] = str(total)
         return self.send(request, form.whole(rows[:limit]), headers)
+
+    def selected(self, among: QuerySet[Any] | Select | None, *ids: int) -> Select | None:
+        """Return what selects these rows, or all; None where they ask for what no column can hold."""
+        if among is None:
+            return self.statement.bound(clamped(ids))
+        try:
+            return among if isinstance(among, Select) else select(among, self.row)
+        except EmptyResultSet:
+            return None
 
     def total(self, *ids: int, among: QuerySet[Any] | None = None) -> int:
         """Return the number of all rows, or of these; raise ApiError when the parent is missing."""
@@ -276,14 +288,6 @@ class ListEndpoint(ReadEndpoint):
         for total in parents.values_list("total", flat=True):
             return int(total)
         raise self.missing()
-
-
-def page_of(queryset: QuerySet[Any], row: Mapping[str, str], *, limit: int, offset: int) -> list[str]:
-    """Return at most `limit` rows of a QuerySet that changes with what is asked, from an offset on."""
-    try:
-        return select(queryset, row).page(queryset.db, limit=limit, offset=offset)
-    except EmptyResultSet:  # it asks for what no column can hold
-        return []
 
 
 def list_endpoint(

@@ -134,6 +134,12 @@ class Select:
             cursor.execute(f"{sql} LIMIT %s OFFSET %s", [*self.parameters, limit, offset])
             return [row for (row,) in cursor.fetchall()]
 
+    def count(self, alias: str) -> int:
+        """Return the number of all rows."""
+        with connections[alias].cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM ({self.sql}) AS selected", self.parameters)  # noqa: S608
+            return int(cursor.fetchone()[0])
+
     def chunks(self, alias: str) -> Generator[list[str]]:
         """Yield all rows as of one moment, CHUNK at a time; the last list is shorter, perhaps empty.
 

@@ -32,7 +32,7 @@ from shop.orders.document import ORDER_ROW, order_document, order_documents
 from shop.orders.erasure import EXPORT_ROW, OpenOrdersError, erase, export
 from shop.orders.forms import CheckoutForm, StatusForm
 from shop.orders.models import Actor, Order, OrderItem, OrderStatus
-from shop.orders.reports import sold_most, spent
+from shop.orders.reports import sold_most, spending
 from shop.orders.workflow import IllegalTransitionError, NotCancellableError
 
 FILTERS = {"status": Choice(OrderStatus.values, repeatable=True), "from": Day(), "to": Day()}
@@ -122,7 +122,7 @@ def order_details(order_id: Parameter) -> QuerySet[OrderItem]:
     ),
     cached=True,
     filters=FILTERS,
-    filtered=lambda filters: sold_most(Order.objects.asked_for(filters)),
+    filtered=sold_most,
 )
 def bestsellers() -> QuerySet[Product]:
     """The ten products sold most."""
@@ -142,7 +142,7 @@ def bestsellers() -> QuerySet[Product]:
         },
     ),
     filters=FILTERS,
-    filtered=spent,
+    filtered=spending,
 )
 def customer_stats() -> QuerySet[Customer]:
     """What each customer ordered and spent."""

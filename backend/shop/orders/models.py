@@ -86,7 +86,13 @@ class Order(models.Model):
         indexes = (
             # With the amounts, so that with_spending() need not read the orders themselves.
             models.Index(fields=["customer"], include=["total_amount"], name="order_customer_id"),
-            models.Index(fields=["order_date"], name="order_order_date"),
+            # Lists read these backwards, and see the status there: of all orders, of the few not done yet.
+            models.Index(fields=["order_date", "order_id", "status"], name="order_by_date"),
+            models.Index(
+                fields=["order_date", "order_id", "status"],
+                condition=~Q(status="completed"),
+                name="order_not_completed",
+            ),
         )
         constraints = (
             models.CheckConstraint(

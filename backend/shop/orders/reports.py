@@ -1,34 +1,57 @@
-"""What was sold and spent in some of the orders; over all of them the database keeps it."""
+"""What was sold and spent in some of the orders.
+
+What these add up to gets the name of the table or view that holds it for all orders: so what shows those
+shows these, and stays as it is.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Count, F, FilteredRelation, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Sum, Value
 
 from shop.catalog.models import Product
 from shop.customers.models import Customer, full_name
-from shop.database.fields import ZERO
-from shop.orders.models import LOOKUPS, Order
+from shop.database.statements import Select, select
+from shop.orders.models import Order, OrderItem
 
 
-def sold_most(orders: QuerySet[Order]) -> QuerySet[Product]:
-    """Return the ten products of which most was sold in these orders, with total_sold and total_revenue."""
-    revenue = F("order_items__quantity") * F("order_items__price_per_unit")
-    return (
-        Product.objects.filter(order_items__order__in=orders)
-        .annotate(total_sold=Sum("order_items__quantity"), total_revenue=Sum(revenue))
-        .order_by("-total_sold", "product_id")[:10]
+def sold_most(filters: Mapping[str, Any]) -> Select:
+    """Return what selects the ten products of which most was sold in these orders."""
+    lines = OrderItem.objects.filter(order__in=Order.objects.asked_for(filters)).values("product_id")
+    sold = {"units": Sum("quantity"), "revenue": Sum(F("quantity") * F("price_per_unit"))}
+    row = {name: name for name in ("product_id", "name", "price", "total_sold", "total_revenue")}
+    return over(
+        "product_sales (product_id, main, quantity, revenue)",
+        lines.annotate(main=Value(True), **sold).order_by("-units", "product_id")[:10],
+        select(Product.objects.bestsellers(), row),
     )
 
 
-def spent(filters: Mapping[str, Any]) -> QuerySet[Customer]:
-    """Return all customers with total_orders and total_spent in these orders, the biggest spender first."""
-    matching = Q(*((f"orders__{LOOKUPS[name]}", value) for name, value in filters.items()))
-    return (
-        Customer.objects.annotate(
-            matching=FilteredRelation("orders", condition=matching), full_name=full_name()
-        )
-        .annotate(total_orders=Count("matching"), total_spent=Coalesce(Sum("matching__total_amount"), ZERO))
-        .order_by("-total_spent", "customer_id")
+def spending(filters: Mapping[str, Any]) -> Select:
+    """Return what selects all customers, the biggest spender in these orders first.
+
+    Names are looked up for the rows that are sent: reading those of all would take most of the time.
+    """
+    orders = Order.objects.asked_for(filters).values("customer_id")
+    own = Customer.objects.filter(pk=OuterRef("pk"))
+    customers = Customer.objects.with_spending().annotate(
+        looked_up_name=Subquery(own.values(name=full_name())), looked_up_email=Subquery(own.values("email"))
     )
+    row = {
+        "customer_id": "customer_id",
+        "name": "looked_up_name",
+        "email": "looked_up_email",
+        "total_orders": "total_orders",
+        "total_spent": "total_spent",
+    }
+    return over(
+        "customer_spending (customer_id, total_orders, total_spent)",
+        orders.annotate(orders=Count("pk"), spent=Sum("total_amount")),
+        select(customers, row),
+    )
+
+
+def over(name: str, sums: QuerySet[Any, Any], rows: Select) -> Select:
+    """Return the same over these sums, in the place of the table or view that has this name."""
+    sql, parameters = sums.query.sql_with_params()
+    return Select(f"WITH {name} AS MATERIALIZED ({sql}) {rows.sql}", [*parameters, *rows.parameters])
