@@ -3,6 +3,7 @@
 import datetime
 import os
 import re
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -39,6 +40,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the examples of docs/API.md to shop/examples.json",
     )
+
+
+def pytest_configure() -> None:
+    """Let Python keep what it compiles, in the virtual environment, where a machine has it compile each time.
+
+    The tests start it some hundreds of times, and compiling is most of a start.
+    """
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(Path(sys.prefix, "pycache"))
+        sys.dont_write_bytecode = False
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
