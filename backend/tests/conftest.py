@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from django.core.cache import caches
 from django.db import connection, connections
 from django.test import TransactionTestCase
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 
 from shop.database.cache import clients
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
@@ -24,7 +25,7 @@ from tests import ROOT
 from tests.support.browser import browser, chromium, find, save  # noqa: F401 (fixtures)
 from tests.support.cluster import migrated_data  # noqa: F401 (a fixture)
 from tests.support.emptying import empty_tables
-from tests.support.serving import OTHER_DATABASE
+from tests.support.serving import MIGRATED_DATABASE, OTHER_DATABASE
 from tests.support.signals import give_children_default_signals
 from tests.support.valkey import Valkey
 from webshop.postgres import PORT, USER, postgres
@@ -93,23 +94,51 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
         connections.close_all()
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Keep a copy of the new database, which takes a moment as long as nobody is connected to it."""
+    with django_db_blocker.unblock():
+        connection.close()
+        with server_cursor() as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS {MIGRATED_DATABASE}")
+            cursor.execute(f"CREATE DATABASE {MIGRATED_DATABASE} TEMPLATE {connection.settings_dict['NAME']}")
+    yield
+    with django_db_blocker.unblock(), server_cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {MIGRATED_DATABASE}")
+
+
+@contextmanager
+def server_cursor(database: str = "postgres") -> Iterator[Any]:
+    parameters = connection.get_connection_params() | {"dbname": database}
+    parameters.pop("cursor_factory", None)
+    with closing(psycopg2.connect(**parameters)) as other:
+        other.autocommit = True
+        with other.cursor() as cursor:
+            yield cursor
+
+
+@contextmanager
+def database_beside(template: str) -> Iterator[Any]:
+    with server_cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {OTHER_DATABASE}")
+        cursor.execute(f"CREATE DATABASE {OTHER_DATABASE} TEMPLATE {template}")
+        with server_cursor(OTHER_DATABASE) as other_cursor:
+            yield other_cursor
+        cursor.execute(f"DROP DATABASE {OTHER_DATABASE}")
+
+
 @pytest.fixture
 def other_database(db: None) -> Iterator[Any]:
     """A cursor on an empty database, OTHER_DATABASE, beside the tests' own."""
-    parameters = connection.get_connection_params() | {"dbname": "postgres"}
-    parameters.pop("cursor_factory", None)
-    server = psycopg2.connect(**parameters)
-    server.autocommit = True
-    with server.cursor() as cursor:
-        cursor.execute(f"DROP DATABASE IF EXISTS {OTHER_DATABASE}")
-        cursor.execute(f"CREATE DATABASE {OTHER_DATABASE} TEMPLATE template0")
-        other = psycopg2.connect(**parameters | {"dbname": OTHER_DATABASE})
-        other.autocommit = True
-        with other.cursor() as other_cursor:
-            yield other_cursor
-        other.close()
-        cursor.execute(f"DROP DATABASE {OTHER_DATABASE}")
-    server.close()
+    with database_beside("template0") as cursor:
+        yield cursor
+
+
+@pytest.fixture
+def migrated_database(db: None) -> Iterator[Any]:
+    """A cursor on OTHER_DATABASE with all tables and no rows."""
+    with database_beside(MIGRATED_DATABASE) as cursor:
+        yield cursor
 
 
 @pytest.fixture

@@ -20,8 +20,13 @@ from django.db import connection
 
 from tests import BACKEND
 
-OTHER_DATABASE = f"test_other{os.environ.get('PYTEST_XDIST_WORKER', '')}"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+
+OTHER_DATABASE = f"test_other{WORKER}"
 """What the fixture other_database makes, a name for each of those who test at the same time."""
+
+MIGRATED_DATABASE = f"test_migrated{WORKER}"
+"""What the fixture migrated_database copies."""
 
 
 @dataclass(frozen=True)
