@@ -69,6 +69,11 @@ class Shop:
         """Return what else it logged, which is so much at least."""
         return lines(self.stderr, number)
 
+    def forget(self) -> None:
+        """Empty both logs."""
+        for log in (self.stdout, self.stderr):
+            os.truncate(log, 0)
+
     def workers(self, number: int) -> list[int]:
         """Wait until so many processes answer, and return them."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
@@ -142,7 +147,7 @@ def running(directory: Path, command: list[str], more: dict[str, str]) -> Iterat
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
     stdout, stderr = directory / "stdout", directory / "stderr"
-    with stdout.open("wb") as out, stderr.open("wb") as err:
+    with stdout.open("ab") as out, stderr.open("ab") as err:
         process = subprocess.Popen(
             [sys.executable, *command, f"127.0.0.1:{port}"],
             cwd=BACKEND,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -153,6 +154,12 @@ def test_slow_readers_hold_threads_for_a_while_and_no_transaction(tmp_path: Path
         assert len(json.loads(shop.get(PATH).body)) == rows
 
 
+@pytest.fixture(scope="module")
+def one_worker(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with serving(tmp_path_factory.mktemp("shop"), "--workers=1", "--graceful-timeout=1") as shop:
+        yield shop
+
+
 @pytest.mark.parametrize(
     "sent",
     [
@@ -163,10 +170,10 @@ def test_slow_readers_hold_threads_for_a_while_and_no_transaction(tmp_path: Path
     ],
     ids=["says nothing", "stops within its request", "does not read a file", "does not close"],
 )
-def test_slow_clients_do_not_keep_others_waiting(transactional_db: None, tmp_path: Path, sent: bytes) -> None:
-    with serving(tmp_path, "--workers=1", "--graceful-timeout=1") as shop, ExitStack() as stack:
-        clients = [client(shop, stack, sent) for _ in range(12)]
-        with closing(http.client.HTTPConnection("127.0.0.1", shop.port, timeout=8)) as other:
+def test_slow_clients_do_not_keep_others_waiting(one_worker: Shop, sent: bytes) -> None:
+    with ExitStack() as stack:
+        clients = [client(one_worker, stack, sent) for _ in range(12)]
+        with closing(http.client.HTTPConnection("127.0.0.1", one_worker.port, timeout=8)) as other:
             other.request("GET", "/healthz")
             assert other.getresponse().status == 200
         assert sent == b"" or any(map(is_reset, clients)) is (b"Connection: close" not in sent)
