@@ -23,7 +23,7 @@ from shop.database.cache import clients
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
 from tests import ROOT
 from tests.support.browser import browser, chromium, find, save  # noqa: F401 (fixtures)
-from tests.support.cluster import migrated_data  # noqa: F401 (a fixture)
+from tests.support.cluster import THROWAWAY, migrated_data  # noqa: F401 (a fixture)
 from tests.support.emptying import empty_tables
 from tests.support.serving import MIGRATED_DATABASE, OTHER_DATABASE
 from tests.support.signals import give_children_default_signals
@@ -59,6 +59,29 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return len(os.sched_getaffinity(0)) if whole and config.option.markexpr != "docker" else 0
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each worker begin with slow files, whole ones, so that none waits for a long test at the end.
+
+    Each gets an equal part of the list, one after the other, and takes over from the end of another's part.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers == 1:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    quick = [item for item in items if not item.get_closest_marker("slow")]
+    files = list(dict.fromkeys(item.path for item in slow))
+    slow.sort(key=lambda item: files.index(item.path))
+    length = len(items) // workers
+    items.clear()
+    for number in range(workers):
+        part = [item for item in slow if files.index(item.path) % workers == number]
+        missing = max(0, length - len(part))
+        items += part + quick[:missing]
+        del quick[:missing]
+    items += quick
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was skipped, and why, in one line for each reason."""
     skipped = Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
@@ -88,7 +111,10 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     if os.environ.get("DATABASE_HOST"):
         yield
         return
-    with tempfile.TemporaryDirectory() as directory, postgres(Path(directory, "data"), fsync="off") as server:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        postgres(Path(directory, "data"), **THROWAWAY) as server,
+    ):
         connections["default"].settings_dict.update(HOST=str(server.socket_dir), PORT=PORT, USER=USER)
         yield
         connections.close_all()

@@ -1,4 +1,4 @@
-"""The data directory of a migrated shop, made once and copied to where a PostgreSQL of its own is wanted."""
+"""PostgreSQL for the tests: settings, and the data of a migrated shop, made once and copied where wanted."""
 
 import os
 import subprocess
@@ -9,6 +9,16 @@ import pytest
 
 from tests import BACKEND
 from webshop.postgres import postgres
+
+THROWAWAY = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "wal_level": "minimal",  # what a transaction puts into a table that it has emptied is not logged
+    "max_wal_senders": "0",
+    "autovacuum": "off",
+}
+"""The settings of a PostgreSQL whose data are of no use once it has ended."""
 
 
 @pytest.fixture(scope="session")
