@@ -38,8 +38,15 @@ def copied(path: Path) -> Iterator[Path]:
     """Copy the backend there until the block ends."""
     local = (".venv", ".postgres", ".env", ".*_cache", "staticfiles")  # what is compiled goes with it
     shutil.copytree(BACKEND, path, ignore=shutil.ignore_patterns(*local))
-    try:
+    with tidied(path):
         yield path
+
+
+@contextmanager
+def tidied(path: Path) -> Iterator[None]:
+    """Remove a checkout when the block ends, and what still runs in it."""
+    try:
+        yield
     finally:
         for pid in processes(path):
             os.kill(pid, signal.SIGKILL)
@@ -48,8 +55,14 @@ def copied(path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give a checkout in which quickstart ran before, and whose database needs nothing any more."""
+    """Give a checkout in which quickstart ran before, and whose database needs nothing any more.
+
+    It had begun to make the database before, and was stopped.
+    """
     with copied(tmp_path_factory.mktemp("used") / "backend") as path:
+        half_made = path / ".postgres" / "data.new"
+        half_made.mkdir(parents=True)
+        (half_made / "PG_VERSION").write_text("17\n")
         start(path).stop()
         (path / "entrypoint.sh").write_text('exec "$@"\n')
         yield path
@@ -339,15 +352,15 @@ def test_leftovers_and_a_developers_environment(checkout: Path, tmp_path: Path) 
             unrelated.kill()
 
 
-def test_two_checkouts_at_once(checkout: Path, fresh: Path) -> None:
-    half_made = fresh / ".postgres" / "data.new"
-    half_made.mkdir(parents=True)
-    (half_made / "PG_VERSION").write_text("17\n")
-    shops = [launch(checkout), launch(fresh)]
-    for shop in shops:
-        wait_for("the shop", shop.answers)
-    for shop in shops:
-        shop.stop()
+def test_two_checkouts_at_once(checkout: Path, tmp_path: Path) -> None:
+    second = tmp_path / "backend"
+    with tidied(second):
+        subprocess.run(["cp", "-a", checkout, second], check=True)
+        shops = [launch(checkout), launch(second)]
+        for shop in shops:
+            wait_for("the shop", shop.answers)
+        for shop in shops:
+            shop.stop()
 
 
 def test_ports(checkout: Path) -> None:
