@@ -37,6 +37,7 @@ def test_the_tables_have_the_names_of_the_specification() -> None:
     assert tables <= set(connection.introspection.table_names(include_views=True))
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_migrations_are_complete_and_go_back_and_forth() -> None:
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
@@ -304,6 +305,7 @@ def test_an_email_is_stored_and_found_in_lower_case(deborah: Customer) -> None:
         Customer.objects.filter(pk=deborah.pk).update(email="JOHN@example.COM")
 
 
+@pytest.mark.slow
 def test_a_password_is_a_hash(deborah: Customer, settings: Settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
     deborah.set_password("geheim")
@@ -330,6 +332,7 @@ def test_a_price_that_does_not_fit_is_refused(home: Category) -> None:
         sql("INSERT INTO product (name, price, category_id) VALUES ('Lamp', 100000000, %s)", home.pk)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_total_holds_every_line_of_those_who_add_at_once(order: Order, gloves: Product) -> None:
     barrier = threading.Barrier(2)

@@ -74,6 +74,7 @@ def test_01_makes_the_migrated_schema(other_database: Any) -> None:
         assert written[subject] == migrated[subject], subject
 
 
+@pytest.mark.slow
 def test_02_inserts_the_rows_of_load_sample_data(other_database: Any) -> None:
     other_database.execute((ROOT / "01_create_tables.sql").read_text())
     other_database.execute("SET TIME ZONE 'UTC'")

@@ -72,6 +72,7 @@ def staff_client(*permissions: str) -> Client:
 # Moving orders on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("action", "statuses", "messages"),
     [
@@ -342,6 +343,7 @@ def test_who_may_not_delete_lines_cannot_delete_their_order(order: Order) -> Non
     assert Order.objects.get() == order
 
 
+@pytest.mark.slow
 def test_deleting_very_many_at_once_is_refused(admin_client: Client, deborah: Customer) -> None:
     orders = Order.objects.bulk_create(Order(customer=deborah) for _ in range(501))
     page = run(admin_client, "delete_selected", orders[0], select_across="1").getvalue().decode()

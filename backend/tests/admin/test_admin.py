@@ -277,6 +277,7 @@ def test_no_form_lists_a_whole_table(admin_client: Client, fifty_rows: None, tab
 # What the lists cost
 
 
+@pytest.mark.slow
 @every_table
 def test_a_list_costs_the_same_queries_at_1_and_at_50_rows(
     admin_client: Client,
@@ -294,6 +295,7 @@ def test_a_list_costs_the_same_queries_at_1_and_at_50_rows(
     assert len(few) == len(many)
 
 
+@pytest.mark.slow
 @every_table
 def test_the_question_before_deleting_costs_the_same_queries_for_1_and_for_50_rows(
     admin_client: Client,

@@ -28,6 +28,7 @@ def test_a_choice_that_is_none(
         assert errors_of(response) == [NO_CHOICE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["abc", "1" * 30, "\0", "\r\n", "\ufeff"])
 def test_what_a_page_showed_may_be_forged(
     admin_client: Client, order: Order, cart: Cart, gloves: Product, deborah: Customer, value: str

@@ -46,6 +46,7 @@ def changes(parent: Any, form: dict[str, str]) -> dict[str, dict[str, str]]:
     }
 
 
+@pytest.mark.slow
 @both
 def test_a_page_costs_the_same_queries_at_2_and_at_40_lines(
     admin_client: Client, order: Order, cart: Cart, home: Category, name: str
@@ -84,6 +85,7 @@ def test_new_lines_cost_the_same_queries_whatever_their_number(
     assert order.total_amount == Decimal("471.98") + 21
 
 
+@pytest.mark.slow
 def test_as_many_lines_as_allowed_can_be_saved(admin_client: Client, order: Order, home: Category) -> None:
     """All of them changed and ticked to be deleted, which makes the most fields."""
     fill(order, home, MOST_LINES)

@@ -83,6 +83,7 @@ def statuses(order: Order) -> list[str]:
 # Orders
 
 
+@pytest.mark.slow
 def test_the_last_pieces_go_to_one(staff: Staff, basket: Cart, order: Order, computer: Product) -> None:
     client = staff()
     for _ in range(ROUNDS):
@@ -100,6 +101,7 @@ def test_the_last_pieces_go_to_one(staff: Staff, basket: Cart, order: Order, com
             assert stock_of(computer) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mine", "theirs"), [("ship", "cancel"), ("cancel", "cancel"), ("process", "ship")])
 def test_two_of_the_staff_press_a_button(
     staff: Staff, placed: Order, gloves: Product, mine: str, theirs: str
@@ -113,6 +115,7 @@ def test_two_of_the_staff_press_a_button(
     assert stock_of(gloves) == (58 if placed.status == "cancelled" else 55)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("button", ["cancel", "ship"])
 def test_the_customer_cancels_as_staff_press_a_button(
     staff: Staff, placed: Order, gloves: Product, button: str, settings: Settings
@@ -133,6 +136,7 @@ def test_the_customer_cancels_as_staff_press_a_button(
     assert statuses(placed) == ["pending", placed.status]
 
 
+@pytest.mark.slow
 def test_two_of_the_staff_change_one_line(staff: Staff, placed: Order, gloves: Product) -> None:
     results = at_once(
         *(press(staff(), placed, "save", **{"items-1-quantity": quantity}) for quantity in ("5", "10"))
@@ -169,6 +173,7 @@ def test_a_deletion_and_a_cancellation_give_back_once(
     assert (stock_of(gloves), stock_of(computer)) == (58, 2)
 
 
+@pytest.mark.slow
 def test_a_customer_is_deleted_while_ordering(staff: Staff, gloves: Product) -> None:
     client = staff()
     for turn in range(ROUNDS):
@@ -335,6 +340,7 @@ def test_a_product_is_deleted_while_it_is_put_into_an_order(
     assert order.items.count() == 1
 
 
+@pytest.mark.slow
 def test_orders_of_the_same_products_in_other_orders(
     staff: Staff, deborah: Customer, gloves: Product, computer: Product
 ) -> None:

@@ -208,6 +208,7 @@ PIECES: dict[str, list[Any]] = {
 }
 
 
+@pytest.mark.slow
 def test_every_error_is_json_whatever_is_sent(client: Client, settings: Settings) -> None:
     settings.SHOP_RATE_LIMITS = "off"
     random = Random(1)

@@ -124,6 +124,7 @@ def test_writes_of_a_customer(deborah: Customer, jonas: Customer) -> None:
     assert first.ask("PATCH", path, {}).status_code == 200
 
 
+@pytest.mark.slow
 def test_reads_are_not_limited(deborah: Customer) -> None:
     caller = customer(deborah)
     use_up(caller)
@@ -215,6 +216,7 @@ def test_resets_of_an_email() -> None:
     assert 3500 < int(answer.headers["Retry-After"]) <= 3600
 
 
+@pytest.mark.slow
 def test_off_lifts_all(settings: Settings, deborah: Customer) -> None:
     settings.SHOP_RATE_LIMITS = "off"
     assert use_up(anybody(), 121) == {204: 121}

@@ -31,6 +31,7 @@ def raw(shop: Shop, head: str, body: bytes) -> bytes:
         return line.recv(12)
 
 
+@pytest.mark.slow
 def test_all_of_it(shop: Shop) -> None:
     """In one test, as starting the server takes seconds."""
 

@@ -180,6 +180,7 @@ def test_the_best_of_some_products_are_the_best_of_these(shop: None) -> None:
     assert [product.pk for product in some.bestsellers()] == ids[:10]
 
 
+@pytest.mark.slow
 def test_the_totals_survive_a_migration_back_and_forth(shop: None) -> None:
     call_command("migrate", "shop", "0003", verbosity=0)
     sql("DELETE FROM order_item WHERE order_item_id < 100")
@@ -382,6 +383,7 @@ def write_at_random(seed: int, products: list[int], order: int, isolation: str, 
                 problems.append(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
 def test_eight_write_at_once_and_every_snapshot_is_exact(stage: list[int], isolation: str) -> None:
     problems: list[Any] = []

@@ -28,7 +28,7 @@ def test_what_is_wanted_is_among_the_first_five(
     settings.SHOP_LANGUAGE = language
     missed = {}
     for query, wanted in queries.items():
-        rows = client.get(f"/shop/api/products/?{urlencode({'q': query, 'limit': 5})}").json()
+        rows = client.get(f"/shop/api/products/?{urlencode({'q': query, 'limit': '5'})}").json()
         shown = [row["name"] for row in rows]
         if not set(wanted) <= set(shown) or bool(wanted) != bool(shown):
             missed[query] = shown

@@ -45,6 +45,7 @@ def test_a_missing_variable_is_named(name: str, monkeypatch: pytest.MonkeyPatch)
     assert not User.objects.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["ensure_superuser", "load_sample_data"])
 def test_before_migrate_a_command_says_what_to_do(command: str) -> None:
     environment = command_environment("postgres")

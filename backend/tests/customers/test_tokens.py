@@ -566,6 +566,7 @@ def test_the_admins_sign_in_counts_the_same_staff(clerk: User) -> None:
     assert Client().post("/admin/login/", form).status_code == 302
 
 
+@pytest.mark.slow
 def test_off_lifts_the_limits(api: Caller, clerk: User, deborah: Customer, settings: Settings) -> None:
     settings.SHOP_RATE_LIMITS = "off"
     assert statuses(60, username="clerk") == {401: 60}

@@ -47,6 +47,7 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, int | str | list | dict | None) else str(value)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("prepared", [True, False])
 def test_the_rows_are_those_of_the_queryset(monkeypatch: pytest.MonkeyPatch, *, prepared: bool) -> None:

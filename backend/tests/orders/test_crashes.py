@@ -53,6 +53,7 @@ def cut_after(statement: int) -> Iterator[list[str]]:
             yield statements
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_connection_ends_at_each_statement(ada: Customer, computer: Product, gloves: Product) -> None:
     Product.objects.update(stock=1000)

@@ -180,6 +180,7 @@ def test_force_adds_the_sample_beside_foreign_data(gloves: Product, order: Order
     assert deborah.orders.aggregate(sum=Sum("total_amount")) == {"sum": Decimal("4553.25")}
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_ids_start_at_1_in_a_shop_that_was_emptied(client: Client) -> None:
     load()

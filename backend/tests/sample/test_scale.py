@@ -65,6 +65,7 @@ def manage(*arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[s
     )
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_sample_is_inside_to_the_letter(client: Client) -> None:
     load()
@@ -77,6 +78,7 @@ def test_the_sample_is_inside_to_the_letter(client: Client) -> None:
     assert [client.get(f"/shop/api/{path}").json() for path in paths] == answers
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("orders", "expected"),
@@ -92,6 +94,7 @@ def test_the_proportions(orders: int, expected: list[int]) -> None:
     assert counts() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_every_total_is_the_sum_of_its_lines() -> None:
     load(scale=2000)
@@ -99,6 +102,7 @@ def test_every_total_is_the_sum_of_its_lines() -> None:
     assert sums.filter(sum=F("total_amount")).count() == 2000
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_same_number_gives_the_same_rows() -> None:
     load(scale=2000)
@@ -108,6 +112,7 @@ def test_the_same_number_gives_the_same_rows() -> None:
     assert rows() == first
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_what_sells_and_who_buys_is_uneven() -> None:
     load(scale=4000)
@@ -132,6 +137,7 @@ def test_what_sells_and_who_buys_is_uneven() -> None:
     assert dates == {"first": date(2022, 4, 12), "last": date(2025, 11, 26)}
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_ids_go_on_and_the_planner_knows_the_tables() -> None:
     load(scale=2000)
@@ -229,6 +235,7 @@ def test_a_terminal_shows_the_progress_and_a_pipe_does_not() -> None:
     assert manage("load_sample_data", "--scale", "2000").communicate(timeout=60) == (LOADED_2000, "")
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_sales_are_added_up_then_and_kept_again_afterwards() -> None:
     load(scale=2000)

@@ -17,6 +17,7 @@ THROWAWAY = {
     "wal_level": "minimal",  # what a transaction puts into a table that it has emptied is not logged
     "max_wal_senders": "0",
     "autovacuum": "off",
+    "deadlock_timeout": "100ms",  # some tests make one
 }
 """The settings of a PostgreSQL whose data are of no use once it has ended."""
 

@@ -124,6 +124,7 @@ def test_the_page_for_a_failure_leaves_an_unreadable_form_alone() -> None:
     assert server_error(request).status_code == 500
 
 
+@pytest.mark.slow
 def test_they_are_counted_and_logged_without_their_text(transactional_db: None, tmp_path: Path) -> None:
     with serving(tmp_path, "--workers=1") as shop:
         for kind in ("a/b; charset=hush", "a/b; hush*=hush''%00", "hush"):
@@ -161,6 +162,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 def test_what_the_server_itself_refuses_is_json(tmp_path: Path) -> None:
     with serving(tmp_path, "--workers=1", DATABASE_HOST=str(tmp_path)) as shop:
         for name, (text, status) in REFUSED.items():

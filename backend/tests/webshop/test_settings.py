@@ -168,6 +168,7 @@ def test_what_cannot_be_meant_is_refused(checkout: Path, environment: dict[str, 
     assert str(refusal.value) == message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "command"),
     [
@@ -240,6 +241,7 @@ def test_a_secret_given_twice_is_refused(checkout: Path, tmp_path: Path, name: s
     assert str(refusal.value) == f"{name} and {name}_FILE are both set: set one"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["migrate"], ["runserver", "8099"], ["runserver", "8099", "--noreload"]])
 def test_an_unreachable_database_is_one_line(whole: Path, command: list[str]) -> None:
     result = run(whole, "manage.py", *command, DEBUG="1", DATABASE_HOST="127.0.0.1", DATABASE_PORT="1")
@@ -262,6 +264,7 @@ def test_development_is_open(checkout: Path) -> None:
     assert setting(checkout, "settings.SHOP_API_AUTH", DEBUG="1", SHOP_API_AUTH="required") == "required"
 
 
+@pytest.mark.slow
 def test_the_toolbar_is_for_development(whole: Path) -> None:
     apps = "'debug_toolbar' in settings.INSTALLED_APPS"
     assert setting(whole, apps, DEBUG="1") == "True"
@@ -318,6 +321,7 @@ def test_the_ports_that_compose_publishes_do_not_hide_quickstarts_database(check
     assert setting(checkout, keys) == "/tmp/webshop-x 5432"
 
 
+@pytest.mark.slow
 def test_after_quickstart_has_ended_other_commands_say_so(whole: Path) -> None:
     message = (
         "manage.py: quickstart is not running: start it (manage.py quickstart), or set DJANGO_SECRET_KEY\n"
@@ -340,6 +344,7 @@ def test_an_unreadable_env_file_is_one_line(whole: Path) -> None:
     assert ".env cannot be read" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_deployment_check_is_clean(whole: Path) -> None:
     result = run(
         whole, "manage.py", "check", "--deploy", "--fail-level", "WARNING", DJANGO_HTTPS="1", **PRODUCTION

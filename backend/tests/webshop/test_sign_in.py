@@ -146,6 +146,7 @@ def test_the_spelling_of_a_name_does_not_matter() -> None:
     assert [attempt(username=name).status_code for name in names] == [429] * 5
 
 
+@pytest.mark.slow
 @with_both_caches
 def test_fifty_attempts_from_an_address(hashed: list[str]) -> None:
     for number in range(50):
@@ -156,6 +157,7 @@ def test_fifty_attempts_from_an_address(hashed: list[str]) -> None:
     assert statuses(11, address="198.51.100.2") == {200: 10, 429: 1}
 
 
+@pytest.mark.slow
 def test_addresses_of_one_ipv6_network_are_one() -> None:
     for number in range(50):
         assert attempt(username=f"user{number}", address=f"2001:db8:0:1::{number:x}").status_code == 200
@@ -163,6 +165,7 @@ def test_addresses_of_one_ipv6_network_are_one() -> None:
     assert statuses(1, address="2001:db8:0:2::1") == {200: 1}
 
 
+@pytest.mark.slow
 @with_both_caches
 def test_success_takes_the_attempts_back() -> None:
     for _ in range(3):
@@ -171,6 +174,7 @@ def test_success_takes_the_attempts_back() -> None:
     assert statuses(11) == {200: 10, 429: 1}
 
 
+@pytest.mark.slow
 @with_both_caches
 def test_success_takes_back_its_own_attempt_of_the_address() -> None:
     for number in range(49):
@@ -202,6 +206,7 @@ def test_the_window_ends_though_attempts_go_on(monkeypatch: pytest.MonkeyPatch, 
     assert attempt(password=RIGHT).status_code == 302
 
 
+@pytest.mark.slow
 @with_both_caches
 @pytest.mark.django_db(transaction=True)
 def test_attempts_at_once_are_counted_before_the_password_is_checked(hashed: list[str]) -> None:
@@ -237,6 +242,7 @@ def known_browser(username: str = "owner") -> Client:
     return client
 
 
+@pytest.mark.slow
 @with_both_caches
 def test_a_browser_that_the_account_knows_gets_in_while_others_fail() -> None:
     client, second = known_browser(), known_browser()
@@ -251,6 +257,7 @@ def test_a_browser_that_the_account_knows_gets_in_while_others_fail() -> None:
     assert attempt(second, password=RIGHT).status_code == 302
 
 
+@pytest.mark.slow
 def test_the_address_of_a_known_browser_does_not_matter() -> None:
     client = known_browser()
     for number in range(50):
@@ -295,6 +302,7 @@ def test_a_cookie_of_another_account_or_none_of_ours_is_none(monkeypatch: pytest
 # What else there is to a request
 
 
+@pytest.mark.slow
 def test_a_header_is_believed_behind_a_proxy_alone(settings: Settings) -> None:
     for number in range(51):
         response = attempt(username=f"user{number}", forwarded=f"203.0.113.{number}")
@@ -329,6 +337,7 @@ def test_a_name_in_another_encoding_is_a_bad_request(hashed: list[str]) -> None:
     assert len(hashed) == 2
 
 
+@pytest.mark.slow
 def test_what_is_no_attempt_is_not_counted(hashed: list[str]) -> None:
     assert (
         statuses(20, username="ow\0ner")
@@ -382,6 +391,7 @@ def test_replicas_count_together_and_each_by_itself_without_the_cache(valkey: Va
         assert [post(second), post(second, RIGHT)] == [200, 302]
 
 
+@pytest.mark.slow
 @with_valkey
 def test_no_counter_is_for_ever(valkey: Valkey) -> None:
     """Django's incr may find a counter and increase what has ended meanwhile, which then has no end."""
