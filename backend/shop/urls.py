@@ -4,6 +4,7 @@ from pathlib import Path
 
 from django.urls import URLPattern
 
+from shop.api.docs import DocsPage
 from shop.api.openapi import Links, OpenApi
 from shop.api.routing import Index, route
 from shop.carts.endpoints import add_item, cart_items, customer_cart, empty_cart, remove_item, set_item
@@ -79,6 +80,7 @@ LINKS: Links = {
 urlpatterns: list[URLPattern] = [
     route("", "index", GET=Index(lambda: urlpatterns)),
     route("openapi.json", "openapi", GET=OpenApi(lambda: urlpatterns, LINKS, EXAMPLES)),
+    route("docs/", "docs", GET=DocsPage()),
     route("products/", "products", GET=products),
     route("product/<int:product_id>/", "product", GET=product),
     route("categories/", "categories", GET=categories),

@@ -30,6 +30,7 @@ STAFF_WRITE = (401, 404, 404, 415, 404, 401, 401)
 ROWS = {
     "GET ": (PUBLIC, ""),
     "GET openapi.json": (PUBLIC, ""),
+    "GET docs/": (PUBLIC, ""),
     "GET products/": (PUBLIC, ""),
     "GET bestsellers/": (STAFF_LIST, "view_order"),
     "GET low-stock/": (PUBLIC, ""),

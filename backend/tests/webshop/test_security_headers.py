@@ -24,6 +24,11 @@ API = {
     "X-Frame-Options": "DENY",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+DOCS_POLICY = (
+    "base-uri 'none'; connect-src 'self'; default-src 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "img-src 'self' data:; script-src 'self'; style-src 'self'"
+)
+DOCS = {**API, "Content-Security-Policy": DOCS_POLICY}
 HTTPS = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
 
 EXPECTED = {
@@ -33,6 +38,8 @@ EXPECTED = {
     "/shop/api/products/": (200, API),
     "/shop/api/products/?limit=1": (200, API),
     "/shop/api/products/?x=1": (400, API),
+    "/shop/api/docs/": (200, DOCS),
+    "/shop/api/docs/?x=1": (400, API),
     "/shop/api/order/0/": (404, API),
     "/shop/api/nope/": (404, API),
     "/shop/api/products": (301, API),
