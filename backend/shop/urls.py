@@ -71,6 +71,7 @@ LINKS: Links = {
         "set_status": ORDER,
         "customer_orders": {},
     },
+    "products": {"product": {"product_id": "$response.body#/0/product_id"}},
     "customer_orders": {"customer_order": {"order_id": "$response.body#/0/order_id"}},
     "cancel_order": {"customer_order": {}},
     "erase_account": {"account": {}},
