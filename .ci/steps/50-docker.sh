@@ -1,4 +1,4 @@
-# The shop with Docker, and what a developer does in it.
+# The shop with Docker, and what a developer does in it; the quick tests on its PostgreSQL, and all that concern one.
 . ../.ci/lib.sh
 needs curl:curl
 needs_docker
@@ -24,6 +24,10 @@ docker compose exec web python manage.py load_sample_data
 docker compose exec web python manage.py shell -c \
     'from django.contrib.auth import authenticate; assert authenticate(username="admin", password="admin123")'
 docker compose exec db psql -U webshop_user -d webshop_db -c 'SELECT count(*) FROM customer'
+
+# The slow ones start servers of their own.
+docker compose exec web python manage.py test shop -m 'not slow'
+docker compose exec web python manage.py test tests/test_docs.py tests/test_schema.py tests/test_sql_files.py
 
 # A saved file is served at once.
 cat >>webshop/urls.py <<'END'
