@@ -32,6 +32,8 @@ ROWS = {
     "GET openapi.json": (PUBLIC, ""),
     "GET docs/": (PUBLIC, ""),
     "GET products/": (PUBLIC, ""),
+    "GET product/<product_id>/": (PUBLIC, ""),
+    "GET categories/": (PUBLIC, ""),
     "GET bestsellers/": (STAFF_LIST, "view_order"),
     "GET low-stock/": (PUBLIC, ""),
     "GET category-stats/": (PUBLIC, ""),

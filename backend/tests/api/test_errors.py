@@ -12,6 +12,7 @@ from shop.models import Cart, Customer, Order
 
 PATHS = [
     "/shop/api/products/",
+    "/shop/api/categories/",
     "/shop/api/customer/1/orders/",
     "/shop/api/order/1/",
     "/shop/api/customer/1/cart/",
@@ -130,7 +131,7 @@ def test_a_missing_slash_is_added(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("query", ["q=%F0%9F%9B%92", "q=" + "x" * 5000, "&&&===", "q=%ff", "q=%", "Limit=1"])
+@pytest.mark.parametrize("query", ["Q=%F0%9F%9B%92", "Q=" + "x" * 5000, "&&&===", "Q=%ff", "Q=%", "Limit=1"])
 def test_a_strange_query_string_is_a_bad_request(
     client: Client, customer_1: Customer, path: str, query: str
 ) -> None:
@@ -141,7 +142,9 @@ def test_a_strange_query_string_is_a_bad_request(
         statuses = "pending, processing, shipped, completed, cancelled"
         known = f"status ({statuses}), from (YYYY-MM-DD), to (YYYY-MM-DD), {known}"
     name = query[5:].partition("=")[0] if query[0] == "&" else query.partition("=")[0]
-    assert response.json() == {"error": f"Unknown or bad parameter {name!r}; known: {known}"}
+    error = response.json()["error"]
+    assert error.startswith(f"Unknown or bad parameter {name!r}; known: ")
+    assert error.endswith(known)
 
 
 @pytest.mark.parametrize("path", PATHS)
