@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from urllib.parse import quote_plus
 
 import psycopg2
 
@@ -39,7 +40,7 @@ from .measure import (
     timed_request,
 )
 from .selling import sell
-from .servers import BACKEND, PEERS, WORKERS, Server, serve
+from .servers import BACKEND, PEERS, WORKERS, Peer, Server, serve
 
 PAGE = BACKEND.parent / "docs" / "PERFORMANCE.md"
 SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "8GB", "fsync": "off"}  # the last two for the filling
@@ -50,10 +51,17 @@ PACKAGES = (
 CONNECTIONS = 8
 COMPARED = 30  # of the sampled ids
 
+SEARCH = "products/?q="
+"""The first page of what is found by words."""
+
 LISTS = ("products/", "low-stock/", "category-stats/", "bestsellers/", "customer-stats/")
 """The endpoints without an id, which are also those that the shop may answer from its cache."""
 
+LIKE = "plain"
+"""Who searches by LIKE, and so finds something else."""
+
 OF_AN_ID = {
+    "product/<id>/": "SELECT product_id FROM product",
     "customer/<id>/orders/": "SELECT customer_id FROM customer",
     "order/<id>/": 'SELECT order_id FROM "order"',
     "customer/<id>/cart/": "SELECT customer_id FROM cart",
@@ -83,11 +91,13 @@ class Run:
 
 
 FULL = (
-    Run("small", None, (*OF_AN_ID, *LISTS), (), rounds=2, selling=2),
+    Run("small", None, (*OF_AN_ID, SEARCH, *LISTS), (), rounds=2, selling=2),
     Run("medium", 50_000, (*OF_AN_ID, *LISTS[:3]), LISTS[3:], rounds=2, selling=0),
-    Run("large", 1_000_000, tuple(OF_AN_ID), LISTS, rounds=2, selling=2),
+    Run("large", 1_000_000, (*OF_AN_ID, SEARCH), LISTS, rounds=2, selling=2),
 )
-QUICK = (Run("quick", 1_000, ("order/<id>/", "products/"), ("customer-stats/",), rounds=1, selling=1),)
+QUICK = (
+    Run("quick", 1_000, ("order/<id>/", SEARCH, "products/"), ("customer-stats/",), rounds=1, selling=1),
+)
 
 
 def main() -> None:
@@ -176,15 +186,18 @@ def measure(run: Run, database: Mapping[str, str], postgres_pid: int) -> report.
     for endpoint, statement in OF_AN_ID.items():
         found = rows(database, f"{statement} ORDER BY md5({statement.split()[1]}::text) LIMIT 500")
         paths[endpoint] = [endpoint.replace("<id>", str(key)) for (key,) in found]
+    names = rows(database, "SELECT name FROM product ORDER BY md5(name) LIMIT 100")
+    # A whole word and the beginning of another one, as who types asks for them.
+    paths[SEARCH] = [f"{SEARCH}{quote_plus(words_of(str(name)))}&limit=24" for (name,) in names]
     memory = same_answers(run, database, paths)
     loaded: dict[str, dict[str, list[Sample]]] = {}
     alone: dict[str, dict[str, list[Sample]]] = {}
     with serve(PEERS, database, WORKERS) as servers:
         for server in servers:
-            run_wrk(server, mixed(run, paths), CONNECTIONS, 1)  # they warm up
+            run_wrk(server, mixed(run, paths, server.peer), CONNECTIONS, 1)  # they warm up
         for endpoint in run.loaded:
             print(f"{run.size}: {endpoint} under load", flush=True)
-            asked = [server for server in servers if endpoint in LISTS or not server.peer.cached]
+            asked = [server for server in servers if asks(server.peer, endpoint)]
             for samples, connections, rounds in (
                 (loaded, CONNECTIONS, run.rounds),
                 (alone, 1, (run.rounds + 1) // 2),
@@ -205,14 +218,32 @@ def measure(run: Run, database: Mapping[str, str], postgres_pid: int) -> report.
     return report.Results(run.size, contents, loaded, alone, memory, heavy)
 
 
+def asks(peer: Peer, endpoint: str) -> bool:
+    """Tell whether a peer has something to show of an endpoint."""
+    if endpoint == SEARCH:
+        return peer.searches
+    return endpoint in LISTS or not peer.cached
+
+
+def words_of(name: str) -> str:
+    """Return the last but one word of a product's name and the beginning of the last, for a search."""
+    *_, before, last = name.split()
+    return f"{before} {last[:4]}"
+
+
 def in_turn(servers: list[Server], number: int) -> list[Server]:
     """Return them in the order of this round: every other round turns it."""
     return servers[::-1] if number % 2 else servers
 
 
-def mixed(run: Run, paths: Mapping[str, list[str]]) -> list[str]:
+def mixed(run: Run, paths: Mapping[str, list[str]], peer: Peer) -> list[str]:
     """Return some paths of each endpoint that is loaded."""
-    return [path for endpoint in run.loaded for path in paths[endpoint][:COMPARED]]
+    return [path for endpoint in known(run.loaded, peer) for path in paths[endpoint][:COMPARED]]
+
+
+def known(endpoints: Iterable[str], peer: Peer) -> list[str]:
+    """Return those of the endpoints that a peer has."""
+    return [endpoint for endpoint in endpoints if endpoint != SEARCH or peer.searches]
 
 
 def same_answers(
@@ -227,9 +258,14 @@ def same_answers(
     for peer in PEERS:
         print(f"{run.size}: {peer.name} answers the same?", flush=True)
         with serve([peer], database, WORKERS) as (server,):
-            run_wrk(server, mixed(run, paths), CONNECTIONS, 1)
+            run_wrk(server, mixed(run, paths, peer), CONNECTIONS, 1)
             memory[peer.name] = [f"{peak_rss_mib(server):.0f}", f"{pss_mib(server):.0f}"]
-            asked = [path for endpoint in paths for path in paths[endpoint][:COMPARED]]
+            asked = [
+                path
+                for endpoint in known(paths, peer)
+                if (endpoint, peer.name) != (SEARCH, LIKE)
+                for path in paths[endpoint][:COMPARED]
+            ]
             for path in (*asked, *(endpoint.replace("<id>", "0") for endpoint in OF_AN_ID)):
                 answer = server.get(path)
                 ok = answer.status == HTTPStatus.OK

@@ -33,7 +33,10 @@ UVICORN = ("uvicorn", "--loop", "uvloop", "--http", "httptools")
 
 @dataclass(frozen=True)
 class Peer:
-    """A server to compare; `closes` has each request ask for its connection to be closed."""
+    """A server to compare; `closes` has each request ask for its connection to be closed.
+
+    Those that do not search show all products whatever is looked for, and are not asked.
+    """
 
     name: str
     application: str
@@ -42,6 +45,7 @@ class Peer:
     closes: bool = False
     cached: bool = False
     silent: bool = False
+    searches: bool = False
 
     def command(self, port: int, workers: int) -> list[str]:
         """Return the command that serves it on a port of 127.0.0.1."""
@@ -54,23 +58,23 @@ class Peer:
         return [sys.executable, "-m", *self.program, *options, f"--workers={workers}", self.application]
 
 
-def django_peer(name: str) -> Peer:
+def django_peer(name: str, *, searches: bool = False) -> Peer:
     """Return the peer whose urlpatterns are in `peers`, under the settings the Django peers share."""
     environment = {"DJANGO_SETTINGS_MODULE": "benchmarks.peers.settings", "PEER": f"benchmarks.peers.{name}"}
-    return Peer(name, "django.core.wsgi:get_wsgi_application()", environment)
+    return Peer(name, "django.core.wsgi:get_wsgi_application()", environment, searches=searches)
 
 
 PEERS = (
-    Peer("shop", SHOP),
+    Peer("shop", SHOP, searches=True),
     Peer("shop, cached", SHOP, {"SHOP_CACHE_SECONDS": "5"}, cached=True),
-    Peer("limit", "benchmarks.peers.limit"),
+    Peer("limit", "benchmarks.peers.limit", searches=True),
     Peer("shop, silent", SHOP, {"DJANGO_SETTINGS_MODULE": "benchmarks.peers.silent"}, silent=True),
     Peer("limit, silent", "benchmarks.peers.limit", silent=True),
-    django_peer("plain"),
+    django_peer("plain", searches=True),
     django_peer("drf"),
     django_peer("ninja"),
-    Peer("fastapi", "benchmarks.peers.fastapi:app", program=UVICORN),
-    Peer("fastapi-close", "benchmarks.peers.fastapi:app", program=UVICORN, closes=True),
+    Peer("fastapi", "benchmarks.peers.fastapi:app", program=UVICORN, searches=True),
+    Peer("fastapi-close", "benchmarks.peers.fastapi:app", program=UVICORN, closes=True, searches=True),
 )
 
 SELLERS = (

@@ -39,6 +39,12 @@ class ProductSerializer(ModelSerializer):
         fields = ("product_id", "name", "price", "stock", "category")
 
 
+class DetailedProductSerializer(ProductSerializer):
+    class Meta:
+        model = Product
+        fields = (*ProductSerializer.Meta.fields, "description")
+
+
 class OrderSerializer(ModelSerializer):
     customer_email = CharField(source="customer.email")
 
@@ -168,6 +174,11 @@ def rows(serializer: type[ModelSerializer], query: Callable[..., Iterable[Any]])
 
 
 @api_view()
+def product(request: Request, product_id: int) -> Response:
+    return Response(DetailedProductSerializer(orm.product(product_id)).data)
+
+
+@api_view()
 def customer_cart(request: Request, customer_id: int) -> Response:
     items = orm.cart_items(customer_id)
     rows = CartItemSerializer(items, many=True).data
@@ -197,6 +208,7 @@ def customer_orders(request: Request, customer_id: int) -> Response | HttpRespon
 
 urlpatterns = [
     path("shop/api/products/", rows(ProductSerializer, orm.products)),
+    path("shop/api/product/<int:product_id>/", product),
     path("shop/api/customer/<int:customer_id>/orders/", customer_orders),
     path("shop/api/order/<int:order_id>/", rows(OrderItemSerializer, orm.order_details)),
     path("shop/api/customer/<int:customer_id>/cart/", customer_cart),

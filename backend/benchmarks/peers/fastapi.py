@@ -55,6 +55,10 @@ class Product(BaseModel):
     category: str
 
 
+class DetailedProduct(Product):
+    description: str
+
+
 class Order(BaseModel):
     order_id: int
     order_date: str
@@ -110,8 +114,19 @@ class CategoryStats(BaseModel):
 
 
 @app.get("/products/", response_model=list[Product])
-async def products() -> Any:
-    return await fetch(sql.PRODUCTS)
+async def products(q: str = "", limit: int = 1000) -> Any:
+    if not q:
+        return await fetch(sql.PRODUCTS)
+    text, names = numbered(sql.SEARCH)
+    values = {"q": q, "limit": limit}
+    return [dict(row) for row in await app.state.pool.fetch(text, *(values[name] for name in names))]
+
+
+@app.get("/product/{product_id}/", response_model=DetailedProduct)
+async def product(product_id: int) -> Any:
+    for row in await fetch(sql.PRODUCT, product_id):
+        return row
+    raise HTTPException(404)
 
 
 @app.get("/customer/{customer_id}/orders/", response_model=list[Order])

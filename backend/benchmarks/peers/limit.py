@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
+from urllib.parse import parse_qsl
 
 import psycopg2
 from psycopg2.extensions import connection
@@ -18,6 +19,8 @@ def rows(statement: str) -> str:
     return f"SELECT coalesce(json_agg(r), '[]')::text, count(*) FROM ({statement}) r"
 
 
+PRODUCT = f"SELECT coalesce(min(row_to_json(r)::text), '') FROM ({sql.PRODUCT}) r"
+
 CART = f"""
     SELECT json_build_object(
         'customer_id', %(id)s, 'items', coalesce(json_agg(r), '[]'),
@@ -28,6 +31,7 @@ CART = f"""
 # path; the statement; what tells an empty answer from a missing one
 ENDPOINTS = [
     (r"products/", rows(sql.PRODUCTS), ""),
+    (r"product/(\d+)/", PRODUCT, ""),
     (r"customer/(\d+)/orders/", rows(sql.CUSTOMER_ORDERS), sql.CUSTOMER_EXISTS),
     (r"order/(\d+)/", rows(sql.ORDER_DETAILS), sql.ORDER_EXISTS),
     (r"customer/(\d+)/cart/", CART, sql.CART_EXISTS),
@@ -57,6 +61,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         body = b""
     elif environ["REQUEST_METHOD"] == "PUT":
         body = set_item(environ)
+    elif environ["QUERY_STRING"]:
+        body = found(environ["QUERY_STRING"])
     else:
         body = answer(environ["PATH_INFO"])
     status = "200 OK" if body else "404 Not Found"
@@ -80,14 +86,23 @@ def answer(path: str) -> bytes:
     match, statement, exists = next((route for route in found if route[0]), (None, "", ""))
     if not match:
         return b""
-    parameters = {"id": int(match[1])} if exists else None
+    parameters = {"id": int(match[1])} if match.lastindex else None
     with database().cursor() as cursor:
         cursor.execute(statement, parameters)
-        ((body, count),) = cursor.fetchall()
-        if exists and not count:
+        ((body, *count),) = cursor.fetchall()
+        if exists and not any(count):
             cursor.execute(exists, parameters)
             if not cursor.rowcount:
                 return b""
+    return str(body).encode()
+
+
+def found(query: str) -> bytes:
+    """Return the JSON of the products that are looked for."""
+    asked = dict(parse_qsl(query))
+    with database().cursor() as cursor:
+        cursor.execute(rows(sql.SEARCH), {"q": asked["q"], "limit": int(asked["limit"])})
+        ((body, _),) = cursor.fetchall()
     return str(body).encode()
 
 

@@ -21,6 +21,10 @@ class ProductOut(Schema):
     category: str = Field(alias="category.category_name")
 
 
+class DetailedProductOut(ProductOut):
+    description: str
+
+
 class OrderOut(Schema):
     order_id: int
     order_date: datetime.date
@@ -86,6 +90,11 @@ class CategoryStatsOut(Schema):
 @api.get("products/", response=list[ProductOut])
 def products(request: HttpRequest) -> Any:
     return orm.products()
+
+
+@api.get("product/{int:product_id}/", response=DetailedProductOut)
+def product(request: HttpRequest, product_id: int) -> Any:
+    return orm.product(product_id)
 
 
 @api.get("customer/{int:customer_id}/orders/", response=list[OrderOut])

@@ -6,9 +6,10 @@ from decimal import Decimal
 from hashlib import sha256
 
 from django.db import transaction
-from django.db.models import Avg, Count, DecimalField, F, Model, QuerySet, Sum, Value
+from django.db.models import Avg, Count, DecimalField, F, Model, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce, Round
 from django.http import Http404
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
@@ -27,6 +28,18 @@ def existing[M: Model](found: QuerySet[M], owners: QuerySet) -> list[M]:
 
 def products() -> QuerySet[Product]:
     return Product.objects.select_related("category").order_by("product_id")
+
+
+def found(words: str, limit: int) -> QuerySet[Product]:
+    """Return the products that have all these words in their name or description, anywhere in it."""
+    wanted = Q()
+    for word in words.split():
+        wanted &= Q(name__icontains=word) | Q(description__icontains=word)
+    return products().filter(wanted)[:limit]
+
+
+def product(product_id: int) -> Product:
+    return get_object_or_404(products(), pk=product_id)
 
 
 def low_stock() -> QuerySet[Product]:

@@ -24,6 +24,17 @@ def product_row(product: Product) -> dict[str, Any]:
     return row | {"category": product.category.category_name}
 
 
+def products(request: HttpRequest) -> JsonResponse:
+    words = request.GET.get("q")
+    found = orm.found(words, int(request.GET["limit"])) if words else orm.products()
+    return JsonResponse([product_row(product) for product in found], safe=False)
+
+
+def product(request: HttpRequest, product_id: int) -> JsonResponse:
+    found = orm.product(product_id)
+    return JsonResponse(product_row(found) | columns(found, "description"))
+
+
 def order_row(order: Order) -> dict[str, Any]:
     row = columns(order, "order_id", "order_date", "status", "total_amount")
     return row | {"customer_email": order.customer.email}
@@ -109,7 +120,8 @@ def customer_orders(request: HttpRequest, customer_id: int) -> HttpResponse:
 
 
 urlpatterns = [
-    path("shop/api/products/", rows(product_row, orm.products)),
+    path("shop/api/products/", products),
+    path("shop/api/product/<int:product_id>/", product),
     path("shop/api/customer/<int:customer_id>/orders/", customer_orders),
     path("shop/api/order/<int:order_id>/", rows(order_item_row, orm.order_details)),
     path("shop/api/customer/<int:customer_id>/cart/", customer_cart),

@@ -10,6 +10,32 @@ PRODUCT_ROW = """
 
 PRODUCTS = f"{PRODUCT_ROW} ORDER BY p.product_id"
 
+PRODUCT = """
+    SELECT p.product_id, p.name, p.description, p.price::text AS price, p.stock, c.category_name AS category
+    FROM product p JOIN category c USING (category_id) WHERE p.product_id = %(id)s"""
+
+# The first page of a search, as the shop asks for it (shop/catalog/search.py).
+SEARCH = """
+    WITH typed AS MATERIALIZED (
+        SELECT search_query(%(q)s, 'english_stem', false) AS query
+    ), hit AS MATERIALIZED (
+        SELECT product_id, name, price, stock, category_id FROM product
+        WHERE search_lexemes(name, description, category_id) @@ (SELECT query FROM typed) LIMIT 1000
+    ), corrected AS MATERIALIZED (
+        SELECT search_query(%(q)s, 'english_stem', true) AS query WHERE NOT EXISTS (SELECT FROM hit)
+    ), found AS (
+        SELECT * FROM hit
+        UNION ALL (
+            SELECT product_id, name, price, stock, category_id FROM product
+            WHERE search_lexemes(name, description, category_id) @@ (SELECT query FROM corrected) LIMIT 1000
+        )
+    )
+    SELECT product_id, name, price::text AS price, stock, category_name AS category
+    FROM found JOIN category USING (category_id)
+    ORDER BY search_rank(name, coalesce((SELECT query FROM corrected), (SELECT query FROM typed)), 'english')
+        DESC, product_id
+    LIMIT %(limit)s"""
+
 LOW_STOCK = f"{PRODUCT_ROW} WHERE p.stock < 10 ORDER BY p.stock, p.product_id"
 
 CUSTOMER_ORDERS = """
