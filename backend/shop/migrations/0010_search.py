@@ -1,9 +1,7 @@
-"""What the search needs: functions that make lexemes, words to correct by, and indexes of the products.
+"""What the search needs: functions that make lexemes, and words to correct by.
 
 No extension, and no rules of the machine's own: `pg_c_utf8` knows Unicode on every PostgreSQL 17.
 """
-
-from typing import Any
 
 from django.db import migrations, models
 
@@ -255,16 +253,6 @@ BEGIN
 END $$;
 """
 
-INDEXES = {
-    "product_search": "product USING gin (search_lexemes(name, description, category_id))",
-    "category_search": "category USING gin (search_lexemes(category_name, '', NULL))",
-    "product_price": "product (price, product_id)",
-    "product_category_price": "product (category_id, price, product_id)",
-    "product_name_order": 'product (name_order(name) COLLATE "C", product_id)',
-}
-
-WORDS = "INSERT INTO search_word (word) SELECT DISTINCT word FROM product, name_words(name) AS word"
-
 REMOVE = """
 DROP TRIGGER search_word_insert ON product;
 DROP TRIGGER search_word_rename ON product;
@@ -274,24 +262,7 @@ DROP FUNCTION search_rank, search_query, search_term, search_word_follow, name_w
 """
 
 
-def make_indexes(_: Any, schema_editor: Any) -> None:
-    """Make each index while others write. What an earlier attempt left is made anew."""
-    concurrently = "" if schema_editor.connection.in_atomic_block else "CONCURRENTLY"
-    # It waits for transactions that began before, and lets nobody wait behind it.
-    schema_editor.execute("SET lock_timeout = 0")
-    for name, definition in INDEXES.items():
-        schema_editor.execute(f"DROP INDEX {concurrently} IF EXISTS {name}")
-        schema_editor.execute(f"CREATE INDEX {concurrently} {name} ON {definition}")
-    schema_editor.execute("SET lock_timeout = '800ms'")
-
-
-def drop_indexes(_: Any, schema_editor: Any) -> None:
-    for name in INDEXES:
-        schema_editor.execute(f"DROP INDEX IF EXISTS {name}")
-
-
 class Migration(migrations.Migration):
-    atomic = False
     dependencies = [("shop", "0009_selling")]
 
     operations = [
@@ -308,6 +279,4 @@ class Migration(migrations.Migration):
                 )
             ],
         ),
-        migrations.RunSQL(WORDS, "DELETE FROM search_word"),
-        migrations.RunPython(make_indexes, drop_indexes),
     ]

@@ -222,7 +222,7 @@ def requests(operation: str, known: Known) -> st.SearchStrategy[Sent]:
 
 
 TABLES = (
-    *("customer", "category", "product", "product_sales", "cart", "cart_item", "auth_user"),
+    *("customer", "category", "product", "product_sales", "search_word", "cart", "cart_item", "auth_user"),
     *("order", "order_item", "delivery", "order_history", "idempotency_key"),
     "refresh_token",
 )

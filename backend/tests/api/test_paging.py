@@ -140,7 +140,7 @@ def test_a_page_of_nobody_is_not_found(
     ],
 )
 def test_a_bad_parameter_is_a_bad_request_that_names_the_known(client: Client, query: str, name: str) -> None:
-    response = client.get(f"/shop/api/products/?{query}")
+    response = client.get(f"/shop/api/low-stock/?{query}")
     assert response.status_code == 400
     known = "limit (1 to 1000), offset (0 to 999999999), total (1 to 1)"
     assert response.json() == {"error": f"Unknown or bad parameter {name!r}; known: {known}"}

@@ -181,6 +181,7 @@ def test_the_best_of_some_products_are_the_best_of_these(shop: None) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
 def test_the_totals_survive_a_migration_back_and_forth(shop: None) -> None:
     call_command("migrate", "shop", "0003", verbosity=0)
     sql("DELETE FROM order_item WHERE order_item_id < 100")

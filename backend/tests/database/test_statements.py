@@ -18,7 +18,7 @@ from django.utils.timezone import now
 
 from shop.api.reading import ReadEndpoint
 from shop.database.statements import Parameter, Prepared, Statement, select
-from shop.models import Category, Product
+from shop.models import Category, Customer, Product
 from shop.urls import urlpatterns
 from tests.support.races import session
 
@@ -247,16 +247,18 @@ def test_what_a_pooler_discards_is_prepared_again(gloves: Product, sql: str) -> 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_migration_that_changes_a_column_is_noticed(gloves: Product) -> None:
-    statement = Statement(Product.objects.catalog, {"name": "name"}, 0)
-    assert statement.fetch() == ['{"name":"Elegant Marble Gloves"}']
+def test_a_migration_that_changes_a_column_is_noticed(jonas: Customer) -> None:
+    statement = Statement(lambda: Customer.objects.filter(pk=jonas.pk), {"ort": "ort"}, 0)
+    assert statement.fetch() == ['{"ort":""}']
     with connection.cursor() as cursor:
         try:
-            cursor.execute("ALTER TABLE product ALTER name TYPE jsonb USING to_jsonb(length(name))")
-            assert statement.fetch() == ['{"name":21}']
+            cursor.execute("ALTER TABLE customer ALTER ort DROP DEFAULT")
+            cursor.execute("ALTER TABLE customer ALTER ort TYPE jsonb USING to_jsonb(length(ort))")
+            assert statement.fetch() == ['{"ort":0}']
         finally:
-            cursor.execute("ALTER TABLE product ALTER name TYPE varchar(200) USING 'Again'")
-    assert statement.fetch() == ['{"name":"Again"}']
+            cursor.execute("ALTER TABLE customer ALTER ort TYPE varchar(100) USING 'Again'")
+            cursor.execute("ALTER TABLE customer ALTER ort SET DEFAULT ''")
+    assert statement.fetch() == ['{"ort":"Again"}']
 
 
 @pytest.mark.django_db(transaction=True)

@@ -75,9 +75,9 @@ def test_a_content_type_without_sense_is_a_bad_request(method: str, kind: str) -
     "kind", ["", "/", ";", ";;", "a/b; charset=utf-8", "a/b; x*=iso-8859-1''%FC", "\xff"]
 )
 def test_any_other_content_type_does_no_harm(kind: str) -> None:
-    answer = ask("GET", f"{API}?q=1", CONTENT_TYPE=kind)
+    answer = ask("GET", f"{API}?page=1", CONTENT_TYPE=kind)
     assert answer.status == 400
-    assert json.loads(answer.body)["error"].startswith("Unknown or bad parameter 'q'")
+    assert json.loads(answer.body)["error"].startswith("Unknown or bad parameter 'page'")
 
 
 def test_the_charset_of_a_body_is_not_that_of_the_query() -> None:

@@ -8,34 +8,25 @@ from typing import Any
 from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
 
-
-def wait_without_end(schema_editor: Any) -> str:
-    """Wait for transactions, as nobody waits for who makes an index so; return for how long it was before."""
-    with schema_editor.connection.cursor() as cursor:
-        cursor.execute("SHOW lock_timeout")
-        (patience,) = cursor.fetchone()
-    schema_editor.execute("SET lock_timeout = 0")
-    return str(patience)
+from shop.database.indexes import wait_without_end
 
 
 class AddIndex(AddIndexConcurrently):
     def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        patience = wait_without_end(schema_editor)
-        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.index.name}")
-        super().database_forwards(app_label, schema_editor, *states)
-        schema_editor.execute(f"SET lock_timeout = '{patience}'")
+        with wait_without_end(schema_editor):
+            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.index.name}")
+            super().database_forwards(app_label, schema_editor, *states)
 
 
 class RemoveIndex(RemoveIndexConcurrently):
     def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        patience = wait_without_end(schema_editor)
-        super().database_forwards(app_label, schema_editor, *states)
-        schema_editor.execute(f"SET lock_timeout = '{patience}'")
+        with wait_without_end(schema_editor):
+            super().database_forwards(app_label, schema_editor, *states)
 
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("shop", "0010_search")]
+    dependencies = [("shop", "0011_search_indexes")]
 
     operations = [
         AddIndex("order", models.Index(fields=["order_date", "order_id", "status"], name="order_by_date")),

@@ -1,0 +1,19 @@
+"""Indexes that migrations make while others write."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def wait_without_end(schema_editor: Any) -> Iterator[None]:
+    """Let statements in the block wait for the transactions of others as long as these take.
+
+    CREATE INDEX CONCURRENTLY does, and nobody waits behind it; other changes of a table must give up soon.
+    """
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        (patience,) = cursor.fetchone()
+    schema_editor.execute("SET lock_timeout = 0")
+    yield
+    schema_editor.execute(f"SET lock_timeout = '{patience}'")
