@@ -452,13 +452,17 @@ DECLARE
     forms text[];
     term text;
 BEGIN
+    -- Of marks alone, some of which Unicode takes for letters, nothing is left.
+    IF folded = '' THEN
+        RETURN NULL;
+    END IF;
     IF '{}' IN (
         ts_lexize(stemmer, word),
         ts_lexize(stemmer, replace(replace(replace(word, 'ae', 'ä'), 'oe', 'ö'), 'ue', 'ü'))
     ) THEN
         RETURN NULL;
     END IF;
-    forms := ARRAY[folded, contracted] || ts_lexize(stemmer, folded) || ts_lexize(stemmer, contracted);
+    forms := array_remove(ARRAY[folded, contracted] || ts_lexize(stemmer, folded) || ts_lexize(stemmer, contracted), '');
     IF is_corrected AND length(folded) >= 4 THEN
         forms := forms || ARRAY(
             SELECT DISTINCT unnest(search_word.word || ts_lexize(stemmer, search_word.word))

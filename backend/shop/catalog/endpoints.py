@@ -11,7 +11,7 @@ from shop.api.query import Amount, Choice, Number, Text
 from shop.api.reading import detail_endpoint, list_endpoint
 from shop.catalog.models import Category, Product
 from shop.catalog.search import LONGEST, ORDERS, search
-from shop.database.statements import Row, SqlRows
+from shop.database.statements import Row, Select
 
 PRODUCT_ROW = Row(
     "Product",
@@ -25,11 +25,12 @@ PRODUCT_ROW = Row(
 )
 
 
-def wanted_products(wanted: dict[str, Any]) -> QuerySet[Product] | SqlRows:
+def wanted_products(wanted: dict[str, Any]) -> QuerySet[Product] | Select:
     """Return the products that a query string asks for; raise ApiError (400) for relevance without words."""
     if wanted.get("sort") == "relevance" and "q" not in wanted:
         raise ApiError(HTTPStatus.BAD_REQUEST, "The parameter 'sort' may be 'relevance' only beside 'q'")
     return search(
+        PRODUCT_ROW,
         words=wanted.get("q", ""),
         categories=wanted.get("category", ()),
         min_price=wanted.get("min_price"),
@@ -44,12 +45,12 @@ def wanted_products(wanted: dict[str, Any]) -> QuerySet[Product] | SqlRows:
     PRODUCT_ROW,
     cached=True,
     filters={
-        "q": Text(LONGEST),
-        "category": Text(1000, repeatable=True),
-        "min_price": Amount(),
-        "max_price": Amount(),
-        "in_stock": Number(range(1, 2)),
-        "sort": Choice(tuple(ORDERS)),
+        "q": Text(LONGEST, about="Words to look for in names, descriptions and categories."),
+        "category": Text(1000, repeatable=True, about="The name of a category; of several any."),
+        "min_price": Amount(about="At this price at least."),
+        "max_price": Amount(about="At this price at most."),
+        "in_stock": Number(range(1, 2), about="Only what is in stock."),
+        "sort": Choice(tuple(ORDERS), about="The order; relevance only beside q, and then the default."),
     },
     filtered=wanted_products,
 )

@@ -93,9 +93,10 @@ class ProductQuerySet(models.QuerySet["Product"]):
         found = self
         if categories:
             keys = Category.objects.filter(category_name__in=categories).values("pk")
-            # Of one category an index has the products in the order of their prices.
+            # Of one category an index has the products in the order of their prices. Whether there is any
+            # is asked first, as nobody's products would be looked for in all of the shop.
             if len(set(categories)) == 1:
-                found = found.filter(category=keys[:1])
+                found = found.filter(models.Exists(keys), category=keys[:1])
             else:
                 found = found.filter(category__in=keys)
         if min_price is not None:

@@ -4,17 +4,17 @@ PostgreSQL's text search finds the words. The functions of migration 0010 make a
 the lexemes of a product for an index, which is written with the product.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import BooleanField, F, QuerySet, Sum
 from django.db.models.expressions import RawSQL
 
 from shop.catalog.models import Product, ProductSales, SearchWord, in_dictionary_order
-from shop.database.statements import FIRST, SqlRows
+from shop.database.statements import FIRST, Select
 
 LONGEST = 100
 """So many characters of words can be looked for."""
@@ -76,6 +76,7 @@ ORDERS = {
 
 
 def search(
+    row: Mapping[str, str],
     *,
     words: str = "",
     categories: Sequence[str] = (),
@@ -83,30 +84,40 @@ def search(
     max_price: Decimal | None = None,
     in_stock: bool = False,
     sort: str = "",
-) -> QuerySet[Product] | SqlRows:
-    """Return the products that fit, in the order of `sort`: one of ORDERS, relevance only with words."""
+) -> QuerySet[Product] | Select:
+    """Return the products that fit, in the order of `sort`: one of ORDERS, relevance only with words.
+
+    `row` names COLUMNS, or category__category_name, by the keys of what is shown of each.
+    """
     products = Product.objects.among(
         categories=categories, min_price=min_price, max_price=max_price, in_stock=in_stock
     )
     if words:
-        return by_words(products, words, sort or "relevance")
+        return by_words(products, words, sort or "relevance", row)
     if sort == "-sold":
-        return by_sales(products)
+        return by_sales(products, row)
     return products.order_by(SORTS[sort], "product_id")
 
 
-def by_words(products: QuerySet[Product], words: str, sort: str) -> SqlRows:
+def shown(row: Mapping[str, str], sql: str, *parameters: Any, counting: tuple[str, list[Any]]) -> Select:
+    """Return these rows of LISTED as JSON."""
+    columns = ", ".join(f'"{name}" AS "{key}"' for key, name in row.items())
+    sql = f"SELECT row_to_json(item)::text FROM (SELECT {columns} FROM ({sql}) AS rows) AS item"  # noqa: S608
+    return Select(sql, list(parameters), counting)
+
+
+def by_words(products: QuerySet[Product], words: str, sort: str, row: Mapping[str, str]) -> Select:
     """Return those of the products that have all the words, or nearly, when no product has them."""
     is_ranked = sort == "relevance"
     found, parameters = found_by_words(products, words, HITS if is_ranked else None)
-    counted, counting_parameters = found_by_words(products, words)
+    all_found, counting_parameters = found_by_words(products, words)
     language = [LANGUAGES[settings.SHOP_LANGUAGE]] if is_ranked else []
-    return SqlRows(
-        db=products.db,
-        sql=found + LISTED.format(found="found", order=ORDERS[sort]),
-        parameters=[*parameters, *language],
-        counting=f"{counted} SELECT count(*) FROM found",  # noqa: S608
-        counting_parameters=counting_parameters,
+    return shown(
+        row,
+        found + LISTED.format(found="found", order=ORDERS[sort]),
+        *parameters,
+        *language,
+        counting=(f"{all_found} SELECT count(*) FROM found", counting_parameters),  # noqa: S608
     )
 
 
@@ -136,7 +147,7 @@ def keys_of(words: str, key: int | None) -> RawSQL:
     return RawSQL(f"({sql})", [*parameters, key])  # noqa: S611
 
 
-def by_sales(products: QuerySet[Product]) -> SqlRows:
+def by_sales(products: QuerySet[Product], row: Mapping[str, str]) -> Select:
     """Return all of the products, those that were sold most first."""
     # Those whose main row says all, in its index's order; the others, which are few, are added up.
     spare = ProductSales.objects.filter(main=False).values("product")
@@ -146,12 +157,12 @@ def by_sales(products: QuerySet[Product]) -> SqlRows:
     added, more = shared.values_list(*COLUMNS, Sum("sales__quantity")).query.sql_with_params()
     counted, counting_parameters = products.values("pk").query.sql_with_params()
     sold = f"(({first} {FIRST}) UNION ALL ({added})) AS found ({', '.join(COLUMNS)}, sold)"
-    return SqlRows(
-        db=products.db,
-        sql=LISTED.format(found=sold, order="sold DESC"),
-        parameters=[*parameters, *more],
-        counting=f"SELECT count(*) FROM ({counted}) AS counted",  # noqa: S608
-        counting_parameters=list(counting_parameters),
+    return shown(
+        row,
+        LISTED.format(found=sold, order="sold DESC"),
+        *parameters,
+        *more,
+        counting=(f"SELECT count(*) FROM ({counted}) AS counted", list(counting_parameters)),  # noqa: S608
     )
 
 
@@ -160,19 +171,23 @@ WITH name_word AS MATERIALIZED (
     SELECT DISTINCT word FROM product, name_words(name) AS word
 ), gone AS (
     DELETE FROM search_word
-    WHERE word NOT IN (SELECT word FROM name_word)
+    WHERE NOT EXISTS (SELECT FROM name_word WHERE name_word.word = search_word.word)
     OR EXISTS (
         SELECT FROM search_word AS other
         WHERE other.word = search_word.word AND other.search_word_id < search_word.search_word_id
     )
 )
 INSERT INTO search_word (word)
-SELECT word FROM name_word WHERE word NOT IN (SELECT word FROM search_word)
+SELECT word FROM name_word
+WHERE NOT EXISTS (SELECT FROM search_word WHERE search_word.word = name_word.word)
 """
 
 
 def renew_words() -> int:
-    """Let the words to correct by be those of the products' names; return how many they are."""
-    with connection.cursor() as cursor:
-        cursor.execute(RENEW)
+    """Let the words to correct by be those of the products' names; return how many they are.
+
+    It reads all names, which may take long. A word that comes back meanwhile is added by the next run.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL statement_timeout = 0; {RENEW}")
     return SearchWord.objects.count()

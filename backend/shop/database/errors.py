@@ -20,7 +20,8 @@ def without_values(execute: Callable[..., Any], *args: Any) -> Any:
         for wrapped in (error, error.__cause__):
             if wrapped:
                 line = str(wrapped).partition("\n")[0]
-                wrapped.args = (re.sub('".*', "…", line) if isinstance(error, DataError) else line,)
+                quotes_values = isinstance(error, DataError) or "tsquery" in line
+                wrapped.args = (re.sub('".*', "…", line) if quotes_values else line,)
         raise
 
 

@@ -15,5 +15,7 @@ def wait_without_end(schema_editor: Any) -> Iterator[None]:
         cursor.execute("SHOW lock_timeout")
         (patience,) = cursor.fetchone()
     schema_editor.execute("SET lock_timeout = 0")
-    yield
-    schema_editor.execute(f"SET lock_timeout = '{patience}'")
+    try:
+        yield
+    finally:
+        schema_editor.execute(f"SET lock_timeout = '{patience}'")

@@ -122,10 +122,14 @@ FIRST = "/* the first of these are enough */"
 
 @dataclass(frozen=True)
 class Select:
-    """SQL with its parameters that gives the rows of a QuerySet as JSON objects, each a text."""
+    """SQL with its parameters that gives rows as JSON objects, each a text.
+
+    `counting` is SQL, with its parameters, for their number, where that takes less than to read them.
+    """
 
     sql: str
     parameters: list[Any]
+    counting: tuple[str, list[Any]] | None = None
 
     def page(self, alias: str, *, limit: int, offset: int) -> list[str]:
         """Return at most `limit` rows from an offset on, of the database with this alias."""
@@ -136,8 +140,9 @@ class Select:
 
     def count(self, alias: str) -> int:
         """Return the number of all rows."""
+        every_row = f"SELECT count(*) FROM ({self.sql}) AS selected"  # noqa: S608
         with connections[alias].cursor() as cursor:
-            cursor.execute(f"SELECT count(*) FROM ({self.sql}) AS selected", self.parameters)  # noqa: S608
+            cursor.execute(*(self.counting or (every_row, self.parameters)))
             return int(cursor.fetchone()[0])
 
     def chunks(self, alias: str) -> Generator[list[str]]:
@@ -158,39 +163,12 @@ class Select:
                     return
 
 
-@dataclass(frozen=True)
-class SqlRows:
-    """Rows that only SQL of one's own can say, in the place of a QuerySet.
-
-    `sql` gives columns named as in a QuerySet, money as text, in their order; `counting` how many rows there
-    are. `db` is the alias of the database to ask.
-    """
-
-    db: str
-    sql: str
-    parameters: list[Any]
-    counting: str
-    counting_parameters: list[Any]
-
-    def select(self, row: Mapping[str, str]) -> Select:
-        columns = ", ".join(f'"{name}" AS "{key}"' for key, name in row.items())
-        sql = f"SELECT row_to_json(item)::text FROM (SELECT {columns} FROM ({self.sql}) AS rows) AS item"  # noqa: S608
-        return Select(sql, self.parameters)
-
-    def count(self) -> int:
-        with connections[self.db].cursor() as cursor:
-            cursor.execute(self.counting, self.counting_parameters)
-            return int(cursor.fetchone()[0])
-
-
-def select(queryset: QuerySet[Any] | SqlRows, row: Mapping[str, str]) -> Select:
+def select(queryset: QuerySet[Any], row: Mapping[str, str]) -> Select:
     """Compile a QuerySet; `row` names the columns or annotations of a row by their JSON keys.
 
     That takes longer than a small query does. So it is for one that changes with what is asked, as a search
     does; one that is always the same but for its ids is a Statement.
     """
-    if isinstance(queryset, SqlRows):
-        return queryset.select(row)
     queryset = queryset.values_list(*row.values())
     sql, parameters = items(queryset.query.get_compiler(queryset.db), row)
     return Select(f"SELECT row_to_json(item)::text FROM {sql}", parameters)  # noqa: S608

@@ -1,7 +1,6 @@
 """GET /shop/api/products/ with parameters: by words, category, price and stock, in a chosen order."""
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -233,6 +232,9 @@ HOSTILE = [
     "\U0001f9e4" * 100,
     "e\u0301" * 50,
     "\u0301" * 100,
+    "\u0345",
+    "\u0363 lamp",
+    "lamp \u0345",
     "lampe lampf lampg lamph lampi lampj lampk lampl lampm lampn lampo lampp lampq lampr lamps lampt",
     "%s %(a)s %",
     "ʼn½²ﬀ",
@@ -246,6 +248,25 @@ def test_anything_can_be_asked_for(client: Client, add: Add, query: str, sort: s
     add(query)
     response = client.get(f"{PATH}?{urlencode([('q', query), ('sort', sort), ('total', '1')])}")
     assert response.status_code == 200
+
+
+FOLDS_TO_NOTHING = """
+SELECT count(*), count(search_query(letter || ' lamp', 'english_stem', true)) FROM (
+    SELECT chr(code) AS letter FROM generate_series(1, 1114111) AS code WHERE code NOT BETWEEN 55296 AND 57343
+) AS letters
+WHERE letter COLLATE pg_c_utf8 ~ '[[:alnum:]]'
+AND search_fold(lower(normalize(letter, NFKC) COLLATE pg_c_utf8)) = ''
+"""
+
+
+@pytest.mark.slow
+def test_no_letter_of_unicode_breaks_a_query() -> None:
+    """Some marks are letters to PostgreSQL, of which folding leaves nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(FOLDS_TO_NOTHING)
+        marks, queries = cursor.fetchone()
+    assert marks == queries
+    assert marks > 0
 
 
 def test_the_name_comes_first(client: Client, add: Add) -> None:
@@ -306,6 +327,7 @@ DICTIONARY = [
     "Apfelmus",
     "Ärger",
     "Banane",
+    "Čaj",
     "Öl",
     "Ölfarbe",
     "Omelett",
@@ -314,20 +336,17 @@ DICTIONARY = [
     "Strassen",
     "übung",
     "Zebra",
-    "Čaj",
 ]
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_names_sort_as_in_a_dictionary(client: Client, add: Add, settings: Settings, language: str) -> None:
     settings.SHOP_LANGUAGE = language
-    ordered = sorted(DICTIONARY, key=lambda name: DICTIONARY.index(name))
-    ordered.insert(ordered.index("Banane") + 1, ordered.pop())
-    for name in reversed(ordered):
+    for name in reversed(DICTIONARY):
         add(name, "lamp")
-    assert names(client, sort="name", in_stock=1) == ordered
-    assert names(client, sort="-name") == ordered[::-1]
-    assert names(client, sort="name", q="lamp") == ordered
+    assert names(client, sort="name", in_stock=1) == DICTIONARY
+    assert names(client, sort="-name") == DICTIONARY[::-1]
+    assert names(client, sort="name", q="lamp") == DICTIONARY
 
 
 def test_sorting_by_what_was_sold_counts_as_bestsellers_does(
@@ -359,7 +378,7 @@ def test_sorting_by_what_was_sold_counts_as_bestsellers_does(
     "parameters",
     [
         {"q": "lamp"},
-        {"q": "lamq"},
+        {"q": "lampz"},
         {"q": "lamp", "sort": "price"},
         {"sort": "-sold"},
         {"sort": "-name", "category": "Home"},
@@ -372,7 +391,7 @@ def test_pages(
     for _ in range(5):
         add("Lamps Large")
     whole = client.get(f"{PATH}?{urlencode(parameters)}").json()
-    assert len(whole) == (5 if parameters.get("q") != "lamq" else 0)
+    assert len(whole) == 5
     pages: list[Any] = []
     for offset in (0, 2, 4, 6):
         with django_assert_num_queries(2):
@@ -470,7 +489,8 @@ def test_a_change_of_stock_writes_no_index(gloves: Product) -> None:
 def test_words_that_are_gone_are_forgotten_by_the_command(
     add: Add, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lamp, lantern = add("Floor Lampshade"), add("Lantern")
+    lamp = add("Floor Lampshade")
+    add("Lantern")
     SearchWord.objects.create(word="lantern")
     SearchWord.objects.filter(word="floor").delete()
     lamp.delete()
@@ -480,7 +500,6 @@ def test_words_that_are_gone_are_forgotten_by_the_command(
     SearchWord.objects.all().delete()
     call_command("renew_search_words")
     assert list(SearchWord.objects.values_list("word", flat=True)) == ["lantern"]
-    assert lantern.price == Decimal(1)
 
 
 def test_long_texts_can_be_stored(client: Client, add: Add) -> None:
