@@ -23,6 +23,11 @@ class RemoveIndex(RemoveIndexConcurrently):
         with wait_without_end(schema_editor):
             super().database_forwards(app_label, schema_editor, *states)
 
+    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        with wait_without_end(schema_editor):
+            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.name}")
+            super().database_backwards(app_label, schema_editor, *states)
+
 
 class Migration(migrations.Migration):
     atomic = False

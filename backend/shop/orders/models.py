@@ -46,6 +46,10 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Keep those of any `status` in a list, of the days `from` to `to`, of a `customer`."""
         return self.filter(**{LOOKUPS[name]: value for name, value in filters.items()})
 
+    def not_asked_for(self, filters: Mapping[str, Any]) -> Self:
+        """Keep the others."""
+        return self.exclude(**{LOOKUPS[name]: value for name, value in filters.items()})
+
     def by_status(self) -> models.QuerySet["Order", tuple[str, int, Decimal]]:
         """Return the number and the total amount of the orders in each status that any has."""
         sums = {"orders": Count("pk"), "revenue": Sum("total_amount")}

@@ -2,7 +2,9 @@
 
 from decimal import Decimal
 
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from shop.models import Customer, Order, OrderItem, Product
@@ -122,3 +124,17 @@ def test_units_beyond_an_integer(client: Client, order: Order, gloves: Product) 
     for _ in range(2):
         sell(order, gloves, 2**31 - 1, "0.01")
     assert rows(client, "status=completed")[0][1] == 2**32
+
+
+def test_days_beyond_all_orders_cost_no_look_at_their_lines(
+    client: Client, order: Order, gloves: Product
+) -> None:
+    whole = client.get("/shop/api/bestsellers/").json()
+    for query, reads_lines in (
+        ("from=2000-01-01&to=2100-01-01", False),
+        ("from=2000-01-01&to=2000-01-02", True),
+    ):
+        with CaptureQueriesContext(connection) as queries:
+            answer = client.get(f"/shop/api/bestsellers/?{query}")
+        assert answer.json() == ([] if reads_lines else whole)
+        assert any("order_item" in query["sql"] for query in queries) is reads_lines
