@@ -5,7 +5,11 @@ from django.http import QueryDict
 from shop.api.query import Number
 from shop.database.statements import CHUNK
 
-PAGING = {"limit": Number(range(1, CHUNK + 1)), "offset": Number(range(10**9)), "total": Number(range(1, 2))}
+PAGING = {
+    "limit": Number(range(1, CHUNK + 1), about=f"So many rows; {CHUNK} if it is left out."),
+    "offset": Number(range(10**9), about="After so many rows."),
+    "total": Number(range(1, 2), about="Have the number of all rows told as X-Total-Count."),
+}
 """The parameters of every list."""
 
 

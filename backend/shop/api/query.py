@@ -19,6 +19,7 @@ class QueryParameter:
     """What a query string may have; one that is repeatable asks for any of several values."""
 
     repeatable: bool = False
+    about: str = ""
 
     @property
     def schema(self) -> dict[str, Any]:

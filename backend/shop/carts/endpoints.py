@@ -66,7 +66,7 @@ def product_in(customer_id: int, product_id: int) -> QuerySet[Product]:
     refusals=[CartFullError, LineOutOfStockError],
 )
 def set_item(write: Write, *, customer_id: int, product_id: int) -> HttpResponse:
-    """Have so many of a product in the cart."""
+    """Set the quantity of a product in the cart."""
     line, is_new = cart.put(customer_id=customer_id, product_id=product_id, **write.data)
     return line_response(line, is_new=is_new)
 

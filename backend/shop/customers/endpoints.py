@@ -158,7 +158,7 @@ def change_password(write: Write, *, customer_id: int) -> HttpResponse:
 
 @write_endpoint(EVERYBODY, ResetRequestForm, answers={HTTPStatus.ACCEPTED: NoBody}, limit=RESETS)
 def request_reset(write: Write) -> HttpResponse:
-    """Send a mail to who forgot the password."""
+    """Mail a token to a customer who forgot the password."""
     write.usage.count(RESETS_OF_EMAIL, write.data["email"].lower())
     write.usage.check()
     accounts.request_reset(**write.data)

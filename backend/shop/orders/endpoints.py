@@ -35,7 +35,11 @@ from shop.orders.models import Actor, Order, OrderItem, OrderStatus
 from shop.orders.reports import sold_most, spending
 from shop.orders.workflow import IllegalTransitionError, NotCancellableError
 
-FILTERS = {"status": Choice(OrderStatus.values, repeatable=True), "from": Day(), "to": Day()}
+FILTERS = {
+    "status": Choice(OrderStatus.values, repeatable=True, about="Orders of this status; of several any."),
+    "from": Day(about="Orders of this day or later."),
+    "to": Day(about="Orders of this day or earlier."),
+}
 """Which orders of a list are asked for, or which count."""
 
 
@@ -53,7 +57,7 @@ FILTERS = {"status": Choice(OrderStatus.values, repeatable=True), "from": Day(),
             "customer_email": "customer__email",
         },
     ),
-    filters={**FILTERS, "customer": Id()},
+    filters={**FILTERS, "customer": Id(about="Orders of this customer.")},
     filtered=lambda filters: Order.objects.newest_first().asked_for(filters),
 )
 def orders() -> QuerySet[Order]:
@@ -210,7 +214,7 @@ def checkout(write: Write, *, customer_id: int) -> HttpResponse:
     refusals=[NotCancellableError],
 )
 def cancel_order(write: Write, *, customer_id: int, order_id: int) -> HttpResponse:
-    """Cancel an order that was not sent yet."""
+    """Cancel an order that has not been shipped."""
     workflow.cancel(order_id=order_id, by=Actor.CUSTOMER)
     return order_response(order_document(order_id))
 
