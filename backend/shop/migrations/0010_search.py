@@ -220,13 +220,18 @@ BEGIN
         );
         IF cardinality(parts) > 1 THEN
             terms := ARRAY(
-                SELECT '(' || part_term || ')'
-                FROM unnest(parts) WITH ORDINALITY AS part (word, place),
-                    public.search_term(
-                        word, stemmer, i = cardinality(chunks) AND place = cardinality(parts), is_corrected
-                    ) AS part_term
-                WHERE part_term IS NOT NULL
+                SELECT public.search_term(
+                    word, stemmer, i = cardinality(chunks) AND place = cardinality(parts), is_corrected
+                )
+                FROM unnest(parts) WITH ORDINALITY AS part (word, place) ORDER BY place
             );
+            -- Beside another part one that is a stop word, as in A4 or T-shirt, counts as it is.
+            IF array_remove(terms, NULL) <> '{}' THEN
+                terms := ARRAY(
+                    SELECT '(' || coalesce(part_term, quote_literal(nullif(public.search_fold(parts[place]), ''))) || ')'
+                    FROM unnest(terms) WITH ORDINALITY AS part (part_term, place)
+                );
+            END IF;
             term := nullif(concat_ws(' | ', term, nullif(concat('(', array_to_string(terms, ' & '), ')'), '()')), '');
         END IF;
         needed := nullif(concat_ws(' & ', needed, '(' || term || ')'), '');

@@ -250,6 +250,25 @@ def test_anything_can_be_asked_for(client: Client, add: Add, query: str, sort: s
     assert response.status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("query", "found"), [("a4", "Paper A4"), ("t-shirt", "T-shirt blue"), ("i5", "Laptop i5")]
+)
+def test_a_stop_word_in_a_name_with_digits_or_hyphens_counts(
+    client: Client, add: Add, query: str, found: str
+) -> None:
+    for name in (
+        "Paper A4",
+        "Paper A5",
+        "Set of 4 Cups",
+        "T-shirt blue",
+        "Shirt blue",
+        "Laptop i5",
+        "Lamp 5",
+    ):
+        add(name)
+    assert names(client, q=query) == [found]
+
+
 FOLDS_TO_NOTHING = """
 SELECT count(*), count(search_query(letter || ' lamp', 'english_stem', true)) FROM (
     SELECT chr(code) AS letter FROM generate_series(1, 1114111) AS code WHERE code NOT BETWEEN 55296 AND 57343
