@@ -32,8 +32,12 @@ SEARCH = """
     )
     SELECT product_id, name, price::text AS price, stock, category_name AS category
     FROM found JOIN category USING (category_id)
-    ORDER BY search_rank(name, coalesce((SELECT query FROM corrected), (SELECT query FROM typed)), 'english')
-        DESC, product_id
+    ORDER BY search_rank(name, (
+        SELECT regexp_replace(
+            coalesce((SELECT query FROM corrected), (SELECT query FROM typed))::text,
+            E' \\\\| ''#[0-9]+''', '', 'g'
+        )::tsquery
+    ), 'english') DESC, product_id
     LIMIT %(limit)s"""
 
 LOW_STOCK = f"{PRODUCT_ROW} WHERE p.stock < 10 ORDER BY p.stock, p.product_id"

@@ -54,7 +54,14 @@ FROM {found} JOIN category USING (category_id)
 ORDER BY {order}, product_id
 """
 
-RANK = "search_rank(name, coalesce((SELECT query FROM corrected), (SELECT query FROM typed)), %s) DESC"
+# Without the categories, of which the name says nothing, and made once for all hits.
+RANK = r"""
+search_rank(name, (
+    SELECT regexp_replace(
+        coalesce((SELECT query FROM corrected), (SELECT query FROM typed))::text, ' \| ''#[0-9]+''', '', 'g'
+    )::tsquery
+), %s) DESC
+"""
 
 SORTS: dict[str, Any] = {
     "": "product_id",

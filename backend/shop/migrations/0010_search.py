@@ -12,7 +12,7 @@ RETURN regexp_replace(
     normalize(
         translate(
             replace(replace(replace(replace(lower_case, 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'þ', 'th'),
-            'øðđłħı', 'oddlhi'
+            'øðđłħıς', 'oddlhiσ'
         ),
         NFD
     ),
@@ -77,13 +77,21 @@ BEGIN
 END $$;
 
 CREATE FUNCTION name_order(name text) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 -- As a dictionary sorts, German or English: the letters first, then their accents; signs before digits.
-RETURN left(translate(
-    CASE WHEN octet_length(name) = length(name) THEN lower(name COLLATE pg_c_utf8)
-    ELSE search_fold(lower(normalize(name, NFKC) COLLATE pg_c_utf8)) END,
-    ':;<=>?@[\]^_`{|}~', '!!!!!!!!!!!!!!!!!'
-), 200) || E'\x01' || left(lower(name COLLATE pg_c_utf8), 200);
+AS $$
+DECLARE
+    small text := lower(name COLLATE pg_c_utf8);
+    letters text := small;
+BEGIN
+    IF octet_length(name) > length(name) THEN
+        letters := public.search_fold(lower(normalize(name, NFKC) COLLATE pg_c_utf8));
+    END IF;
+    IF letters COLLATE "C" ~ '[:-@[-`{-~]' THEN
+        letters := translate(letters, ':;<=>?@[\]^_`{|}~', '!!!!!!!!!!!!!!!!!');
+    END IF;
+    RETURN left(letters, 200) || E'\x01' || left(small, 200);
+END $$;
 
 CREATE FUNCTION spellings(word text) RETURNS text[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -182,10 +190,14 @@ BEGIN
             END IF;
         END IF;
     END IF;
+    -- A word that is in the names of more categories tells little of any.
     RETURN concat_ws(' | ', term, (
         SELECT string_agg('''#' || category_id || '''', ' | ')
-        FROM public.category
-        WHERE public.search_lexemes(category_name, '', NULL) @@ term::tsquery
+        FROM (
+            SELECT category_id FROM public.category
+            WHERE public.search_lexemes(category_name, '', NULL) @@ term::tsquery
+            ORDER BY category_id LIMIT 50
+        ) AS named
     ));
 END $$;
 

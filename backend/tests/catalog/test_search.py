@@ -269,6 +269,23 @@ def test_a_stop_word_in_a_name_with_digits_or_hyphens_counts(
     assert names(client, q=query) == [found]
 
 
+def test_a_greek_word_is_found_in_either_case(client: Client, add: Add) -> None:
+    add("ΣΊΣΥΦΟΣ")
+    for query in ("σίσυφος", "ΣΊΣΥΦΟΣ", "σισυφοσ"):
+        assert names(client, q=query) == ["ΣΊΣΥΦΟΣ"]
+
+
+def test_a_word_of_very_many_categories(client: Client, add: Add) -> None:
+    """It finds what has it in the name, and what is in fifty of the categories."""
+    categories = Category.objects.bulk_create(Category(category_name=f"Lamps {n}") for n in range(200))
+    add("Old Lamp")
+    for category in categories:
+        add("Bulb", category=category)
+    found = names(client, q="lamps")
+    assert found[0] == "Old Lamp"
+    assert len(found) == 51
+
+
 FOLDS_TO_NOTHING = """
 SELECT count(*), count(search_query(letter || ' lamp', 'english_stem', true)) FROM (
     SELECT chr(code) AS letter FROM generate_series(1, 1114111) AS code WHERE code NOT BETWEEN 55296 AND 57343
