@@ -5,7 +5,7 @@ from django.template.loader import render_to_string
 
 from shop.api.audience import EVERYBODY
 from shop.api.query import parse_query
-from shop.api.reading import PUBLIC_SECONDS, json_answer
+from shop.api.reading import PUBLIC, json_answer
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -26,7 +26,7 @@ class DocsPage:
         response = json_answer(
             request,
             render_to_string("shop/docs.html"),
-            {"Cache-Control": f"public, max-age={PUBLIC_SECONDS}"},
+            {"Cache-Control": PUBLIC},
         )
         response["Content-Type"] = f"{self.media_type}; charset=utf-8"
         response["Content-Security-Policy"] = POLICY

@@ -14,12 +14,13 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, QueryDict
 from django.urls import URLPattern
 
+from shop.api.accept import CSV, JSON, PROBLEM
 from shop.api.audience import ANONYMOUS, EVERYBODY, Audience, unknown
 from shop.api.body import NO_JSON, NO_LENGTH, TOO_LONG
 from shop.api.errors import DATABASE_AWAY, RETRY_AFTER_SECONDS, ApiError
 from shop.api.limits import too_many
 from shop.api.query import parse_query
-from shop.api.reading import PUBLIC_SECONDS, ListEndpoint, ReadEndpoint, json_answer
+from shop.api.reading import PUBLIC, ListEndpoint, ReadEndpoint, json_answer
 from shop.api.routing import API_ROOT, Route
 from shop.api.schemas import (
     STRING,
@@ -34,8 +35,6 @@ from shop.api.schemas import (
 )
 from shop.api.writing import NoBody, WriteEndpoint, clean, refused
 from shop.database.statements import Row
-
-JSON, CSV, PROBLEM = "application/json", "text/csv", "application/problem+json"
 
 type Links = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """By operation those that may come next, each with ids and members of its body as runtime expressions."""
@@ -179,7 +178,7 @@ class OpenApi:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         parse_query(request.GET, {})
-        return json_answer(request, self.text, {"Cache-Control": f"public, max-age={PUBLIC_SECONDS}"})
+        return json_answer(request, self.text, {"Cache-Control": PUBLIC})
 
     @cached_property
     def text(self) -> str:

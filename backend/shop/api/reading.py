@@ -19,7 +19,7 @@ from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import get_conditional_response
 
-from shop.api.accept import JSON, wants_csv
+from shop.api.accept import CSV, JSON, wants_csv
 from shop.api.audience import ANONYMOUS, Audience
 from shop.api.csv_text import csv_lines
 from shop.api.errors import ApiError
@@ -31,6 +31,9 @@ from shop.database.statements import CHUNK, Select, Statement, clamped, select
 
 PUBLIC_SECONDS = 5
 """How long browsers and proxies may keep what is for everybody."""
+
+PUBLIC = f"public, max-age={PUBLIC_SECONDS}"
+"""The Cache-Control of what is for everybody and depends on the code alone."""
 
 
 type Build = Callable[..., QuerySet[Any]]
@@ -210,7 +213,7 @@ class ListEndpoint(ReadEndpoint):
         self.parent, self.cached, self.row = parent, cached, row
         self.filters, self.filtered = filters or {}, filtered
         self.parameters = {**self.filters, **PAGING}
-        self.csv = Format("csv", "text/csv; charset=utf-8", csv_lines([row]), csv_of_objects)
+        self.csv = Format("csv", f"{CSV}; charset=utf-8", csv_lines([row]), csv_of_objects)
 
     def resource(self) -> type[Model]:
         if not self.parent:

@@ -19,7 +19,7 @@ from django.urls import Resolver404, URLPattern, is_valid_path, path, resolve
 from shop.api.audience import EVERYBODY
 from shop.api.errors import ApiError, error, method_not_allowed, tell, unavailable
 from shop.api.query import parse_query
-from shop.api.reading import json_answer
+from shop.api.reading import PUBLIC, json_answer
 from shop.database.errors import is_outage
 
 API_ROOT = "/shop/api/"
@@ -61,7 +61,7 @@ class Index:
             for url in self.patterns()
             if url.name in ABOUT
         ]
-        headers = {"Cache-Control": "public, max-age=5", "Link": ", ".join(links)}
+        headers = {"Cache-Control": PUBLIC, "Link": ", ".join(links)}
         return json_answer(request, json.dumps(self.rows), headers)
 
     @cached_property

@@ -1,6 +1,7 @@
 """Orders over HTTP: for whom, which row, which QuerySet."""
 
 import re
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -112,41 +113,47 @@ def order_details(order_id: Parameter) -> QuerySet[OrderItem]:
     return OrderItem.objects.of_order(order_id)
 
 
+BESTSELLER_ROW = Row(
+    "Bestseller",
+    {
+        "product_id": "product_id",
+        "name": "name",
+        "price": "price",
+        "total_sold": "total_sold",
+        "total_revenue": "total_revenue",
+    },
+)
+
+
 @list_endpoint(
     Audience("shop.view_order", opens=True),
-    Row(
-        "Bestseller",
-        {
-            "product_id": "product_id",
-            "name": "name",
-            "price": "price",
-            "total_sold": "total_sold",
-            "total_revenue": "total_revenue",
-        },
-    ),
+    BESTSELLER_ROW,
     cached=True,
     filters=FILTERS,
-    filtered=sold_most,
+    filtered=partial(sold_most, BESTSELLER_ROW),
 )
 def bestsellers() -> QuerySet[Product]:
     """The ten products sold most."""
     return Product.objects.bestsellers()
 
 
+CUSTOMER_STATS_ROW = Row(
+    "CustomerStats",
+    {
+        "customer_id": "customer_id",
+        "name": "full_name",
+        "email": "email",
+        "total_orders": "total_orders",
+        "total_spent": "total_spent",
+    },
+)
+
+
 @list_endpoint(
     Audience("shop.view_customer", opens=True),
-    Row(
-        "CustomerStats",
-        {
-            "customer_id": "customer_id",
-            "name": "full_name",
-            "email": "email",
-            "total_orders": "total_orders",
-            "total_spent": "total_spent",
-        },
-    ),
+    CUSTOMER_STATS_ROW,
     filters=FILTERS,
-    filtered=spending,
+    filtered=partial(spending, CUSTOMER_STATS_ROW),
 )
 def customer_stats() -> QuerySet[Customer]:
     """What each customer ordered and spent."""

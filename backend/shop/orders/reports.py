@@ -15,14 +15,13 @@ from shop.database.statements import Select, select
 from shop.orders.models import Order, OrderItem
 
 
-def sold_most(filters: Mapping[str, Any]) -> QuerySet[Product] | Select:
-    """Return the ten products of which most was sold in these orders."""
+def sold_most(row: Mapping[str, str], filters: Mapping[str, Any]) -> QuerySet[Product] | Select:
+    """Return the ten products of which most was sold in these orders; `row` is as in select()."""
     # Of days beyond all orders the sums are kept. Who asks for a status would have to read all to know.
     if "status" not in filters and not Order.objects.not_asked_for(filters).exists():
         return Product.objects.bestsellers()
     lines = OrderItem.objects.filter(order__in=Order.objects.asked_for(filters)).values("product_id")
     sold = {"units": Sum("quantity"), "revenue": Sum(F("quantity") * F("price_per_unit"))}
-    row = {name: name for name in ("product_id", "name", "price", "total_sold", "total_revenue")}
     return over(
         "product_sales (product_id, main, quantity, revenue)",
         lines.annotate(main=Value(True), **sold).order_by("-units", "product_id")[:10],
@@ -30,8 +29,8 @@ def sold_most(filters: Mapping[str, Any]) -> QuerySet[Product] | Select:
     )
 
 
-def spending(filters: Mapping[str, Any]) -> Select:
-    """Return what selects all customers, the biggest spender in these orders first.
+def spending(row: Mapping[str, str], filters: Mapping[str, Any]) -> Select:
+    """Return what selects all customers, the biggest spender in these orders first; `row` is as in select().
 
     Names are looked up for the rows that are sent: reading those of all would take most of the time.
     """
@@ -40,13 +39,7 @@ def spending(filters: Mapping[str, Any]) -> Select:
     customers = Customer.objects.with_spending().annotate(
         looked_up_name=Subquery(own.values(name=full_name())), looked_up_email=Subquery(own.values("email"))
     )
-    row = {
-        "customer_id": "customer_id",
-        "name": "looked_up_name",
-        "email": "looked_up_email",
-        "total_orders": "total_orders",
-        "total_spent": "total_spent",
-    }
+    row = {**row, "name": "looked_up_name", "email": "looked_up_email"}
     return over(
         "customer_spending (customer_id, total_orders, total_spent)",
         orders.annotate(orders=Count("pk"), spent=Sum("total_amount")),
