@@ -226,7 +226,11 @@ gthread.TConn = Connection
 
 
 class worker_class(gthread.ThreadWorker):  # type: ignore[misc]  # noqa: N801
-    """Threads that are given no connection before it has sent something: gunicorn's wait 5 s for that."""
+    """Threads that are given no connection before it has sent something: gunicorn's wait 5 s for that.
+
+    While more requests wait than there are threads, a worker accepts and keeps no connection, so that its
+    neighbour gets them. gunicorn's takes what it can get, and its neighbour has nothing to do.
+    """
 
     def enqueue_req(self, conn: Connection) -> None:
         """Give the connection to a thread, or have the main thread wait for it beside all others."""
@@ -240,7 +244,14 @@ class worker_class(gthread.ThreadWorker):  # type: ignore[misc]  # noqa: N801
         self.poller.register(conn.sock, selectors.EVENT_READ, readable)
 
     def murder_pending(self) -> None:
-        """Close connections that have sent nothing for too long; a worker that is to end gives them 5 s."""
+        """Close connections that have sent nothing for too long; a worker that is to end gives them 5 s.
+
+        gunicorn calls it in each turn of its loop, before it looks at these two limits.
+        """
+        idle = len(self.keepalived_conns) + len(self.pending_conns)
+        is_full = self.nr_conns - idle > 2 * self.cfg.threads
+        self.worker_connections = 0 if is_full else self.cfg.worker_connections
+        self.max_keepalived = self.worker_connections - self.cfg.threads
         if not self.alive:
             for conn in self.pending_conns:
                 conn.timeout = min(conn.timeout, conn.connected + 5)

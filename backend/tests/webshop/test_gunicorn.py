@@ -9,12 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from shop.database.statements import CHUNK
 from shop.models import Category
@@ -100,6 +100,34 @@ def test_several_threads_answer_at_once(transactional_db: None, tmp_path: Path) 
 
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(concurrent, range(4))) == [[200] * 50] * 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_busy_worker_leaves_requests_to_its_neighbour(tmp_path: Path, home: Category) -> None:
+    """But for two: one may wait for its thread, and by the other it sees that it is busy."""
+    with serving(tmp_path, "--workers=2", "--threads=1") as shop, ThreadPoolExecutor(12) as pool:
+        shop.workers(2)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE product IN ACCESS EXCLUSIVE MODE")
+            busy = pool.submit(shop.get, PATH)
+            time.sleep(0.5)
+            others = []
+            for _ in range(11):
+                others.append(pool.submit(shop.get, "/healthz"))
+                wait(others[-1:], timeout=0.5)
+            assert sum(other.done() for other in others) >= 9
+        assert {answer.result().status for answer in [busy, *others]} == {200}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_busy_worker_keeps_no_connection(tmp_path: Path, home: Category) -> None:
+    with serving(tmp_path, "--workers=1", "--threads=1") as shop, ThreadPoolExecutor(4) as pool:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE product IN ACCESS EXCLUSIVE MODE")
+            answers = [pool.submit(shop.get, PATH) for _ in range(4)]
+            time.sleep(0.5)
+        assert "close" in {answer.result().headers["Connection"] for answer in answers}
+        assert shop.get(PATH).headers["Connection"] == "keep-alive"
 
 
 def client(shop: Shop, stack: ExitStack, sent: bytes) -> socket.socket:
