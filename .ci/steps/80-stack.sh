@@ -31,13 +31,14 @@ docker compose ps
 docker compose run --rm --entrypoint python migrate manage.py check --deploy --fail-level WARNING --database default --database replica
 docker compose exec -T db psql -qU postgres webshop_db <../02_insert_sample_data.sql
 rows() { docker compose exec -T db pg_dump -U postgres --data-only --restrict-key=gate webshop_db | sort | sha256sum; }
+docker compose stop jobs # it writes jobs of its own
 before=$(rows)
 docker compose exec nginx curl -s http://web:8000/metrics | grep -q 'shop_database_up 1'
 docker compose exec backup sh /backup.sh now
 docker compose exec backup sh /backup.sh list
 docker compose cp backup:/var/lib/postgresql/. backups
 ls backups/webshop-*.dump
-docker compose stop web db db-replica
+docker compose stop web jobs db db-replica
 docker compose rm -f db db-replica
 docker volume rm shop_db shop_db_replica
 docker compose up -d --wait db
@@ -55,4 +56,5 @@ wait_for 180 serves
 docker stack services shop
 docker service update --force --detach shop_migrate
 docker service update --force shop_web --update-delay 0s --update-monitor 2s
+docker service update --force shop_jobs --update-monitor 2s
 serves || fail 'it does not serve after an update'

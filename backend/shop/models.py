@@ -8,7 +8,19 @@ from shop.api.models import RequestCount
 from shop.carts.models import Cart, CartItem
 from shop.catalog.models import Category, CategoryStock, Product, ProductSales, SearchWord
 from shop.customers.models import Customer, CustomerSpending, RefreshToken
-from shop.orders.models import Delivery, IdempotencyKey, Order, OrderHistory, OrderItem, OrderStatus
+from shop.jobs.models import Job, JobStatus, Mail
+from shop.orders.models import (
+    Delivery,
+    IdempotencyKey,
+    Order,
+    OrderHistory,
+    OrderItem,
+    OrderStatus,
+    Payment,
+    PaymentProvider,
+    PaymentStatus,
+)
+from shop.payments.models import PaymentEvent
 
 __all__ = [
     "Cart",
@@ -19,10 +31,17 @@ __all__ = [
     "CustomerSpending",
     "Delivery",
     "IdempotencyKey",
+    "Job",
+    "JobStatus",
+    "Mail",
     "Order",
     "OrderHistory",
     "OrderItem",
     "OrderStatus",
+    "Payment",
+    "PaymentEvent",
+    "PaymentProvider",
+    "PaymentStatus",
     "Product",
     "ProductSales",
     "RefreshToken",

@@ -147,20 +147,22 @@ def test_the_environment_variables_are_those_of_the_settings() -> None:
     code += (BACKEND / "entrypoint.sh").read_text()
     read = set(
         re.findall(
-            r"\b(?:DEBUG|DATABASE_[A-Z_]+|DJANGO_[A-Z_]+|SENTRY_[A-Z_]+|SHOP_[A-Z_]+|EMAIL_[A-Z_]+)\b", code
+            r"\b(?:DEBUG|DATABASE_[A-Z_]+|DJANGO_[A-Z_]+|SENTRY_[A-Z_]+|SHOP_[A-Z_]+|EMAIL_[A-Z_]+|STRIPE_[A-Z_]+)\b",
+            code,
         )
     )
     read |= {f"{name}_FILE" for name in re.findall(r'env_secret\("(\w+)"\)', code)}
     read |= set(re.findall(r"\$\{(\w+):-", (BACKEND / "compose.yml").read_text()))
     internal = {"DJANGO_SETTINGS_MODULE", "DJANGO_SUPERUSER_PASSWORD", "DJANGO_SUPERUSER_EMAIL"}
     internal |= {"DATABASE_ROUTERS", "EMAIL_BACKEND", "EMAIL_TIMEOUT"}  # Django's
+    internal |= {"STRIPE_WEBHOOK_SECRETS"}
     assert documented == read - internal
     example = (BACKEND / ".env.example").read_text()
     assert set(re.findall(r"^([A-Z_]+)=", example, re.M)) <= documented
 
 
 def test_the_variables_of_the_production_stack_are_documented() -> None:
-    stack = "".join((BACKEND / f"compose.{name}.yml").read_text() for name in ("prod", "secrets"))
+    stack = "".join((BACKEND / f"compose.{name}.yml").read_text() for name in ("prod", "secrets", "stripe"))
     read = set(re.findall(r"\$\{([A-Z_]+)", stack))
     pages = "".join((ROOT / "docs" / name).read_text() for name in ("SETUP_COMPLETE.md", "DEPLOYMENT.md"))
     assert read <= set(re.findall(r"\b[A-Z_]{5,}\b", pages))

@@ -15,7 +15,7 @@ LEVELS = (
     {"orders"},
     {"payments"},
     {"admin", "storefront"},
-    {"urls", "models", "apps", "sample", "management", "migrations"},
+    {"urls", "models", "apps", "periodic", "sample", "management", "migrations"},
 )
 """A room may import those above it here, and itself; the last ones see all."""
 

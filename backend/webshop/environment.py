@@ -60,6 +60,12 @@ def env_choice(name: str, choices: tuple[str, ...], default: str) -> str:
     return value
 
 
+# ISO 4217; all others have two decimals.
+OTHER_DECIMALS = (
+    "BHD BIF CLF CLP DJF GNF IQD ISK JOD JPY KMF KRW KWD LYD OMR PYG RWF TND UGX UYI UYW VND VUV XAF XOF XPF"
+)
+
+
 def env_flag(name: str) -> bool:
     """Return a switch: 1 is on; 0, empty or unset is off."""
     return env_choice(name, ("0", "1"), default="0") == "1"
@@ -88,6 +94,24 @@ def env_cache_url(name: str) -> str:
     parts = re.fullmatch(r"redis://[\w.-]+:(\d{1,5})/\d{1,3}", value, re.ASCII)
     if value and not (parts and 0 < int(parts[1]) < 65536):
         message = f"{name} must be redis://host:port/db"  # the value may hold a password
+        raise ImproperlyConfigured(message)
+    return value
+
+
+def env_currency(name: str) -> str:
+    """Return the code of a currency, which must have two decimals, as the shop's amounts do."""
+    value = environment.get(name) or "EUR"
+    if not re.fullmatch("[A-Z]{3}", value) or value in OTHER_DECIMALS:
+        message = f"{name} must be the code of a currency with two decimals, not {value!r}"
+        raise ImproperlyConfigured(message)
+    return value
+
+
+def env_origin(name: str) -> str:
+    """Return scheme, host and port of an http address, empty if it is unset."""
+    value = environment.get(name, "").rstrip("/")
+    if value and not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", value):
+        message = f"{name} must be such as https://shop.example.com, not {value!r}"
         raise ImproperlyConfigured(message)
     return value
 

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,25 @@ def check_port(host: str, port: str) -> None:
         sys.exit(f"quickstart: cannot listen on {host}:{port} ({error}); name another port: quickstart 8001")
 
 
+@contextmanager
+def running(command: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command of the shop, which ends with the block, and with this process."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        cwd=BASE_DIR,
+        env=environment,
+        process_group=0,
+        preexec_fn=partial(end_with_parent, signal.SIGTERM),
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
 def run_shop(server: Server, address: str) -> None:
     """Run the entrypoint of the container image on this server; exit with one line when either ends."""
     database = {
@@ -104,23 +124,22 @@ def run_shop(server: Server, address: str) -> None:
     try:
         # Other manage.py commands find the database here as long as it runs.
         env_file.write_text("".join(f"{name}={value}\n" for name, value in database.items()))
-        shop = subprocess.Popen(
-            ["sh", "entrypoint.sh", "python", "manage.py", "runserver", address],
-            stdin=subprocess.DEVNULL,
-            cwd=BASE_DIR,
-            env=environment,
-            process_group=0,
-            preexec_fn=partial(end_with_parent, signal.SIGTERM),
-        )
-        try:
-            while server.process.poll() is None and shop.poll() is None:
+        with ExitStack() as stack:
+            shop, jobs = (
+                stack.enter_context(running(command, environment))
+                for command in (
+                    ["sh", "entrypoint.sh", "python", "manage.py", "runserver", address],
+                    [
+                        "sh",
+                        "-c",
+                        "python manage.py await_migrations >/dev/null && exec python manage.py run_jobs",
+                    ],
+                )
+            )
+            while all(process.poll() is None for process in (server.process, shop, jobs)):
                 time.sleep(0.2)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(shop.pid, signal.SIGTERM)
-            shop.wait()
     finally:
         env_file.unlink(missing_ok=True)
     if server.process.poll() is None:
-        sys.exit(f"quickstart: the shop ended (exit code {shop.returncode}); its last lines say why")
+        sys.exit("quickstart: the shop or its worker ended; the last lines say why")
     sys.exit(f"quickstart: PostgreSQL ended (log: {STATE / 'postgres.log'}); start it again")

@@ -10,9 +10,11 @@ from .environment import (
     BASE_DIR,
     env_cache_url,
     env_choice,
+    env_currency,
     env_flag,
     env_list,
     env_number,
+    env_origin,
     env_origins,
     env_port,
     env_secret,
@@ -216,6 +218,9 @@ LOGIN_REDIRECT_URL = "admin:index"
 # So many years after an order name and address of its delivery are kept, as § 147 AO wants it of the books.
 SHOP_KEEP_YEARS = env_number("SHOP_KEEP_YEARS", default=8, lowest=1, highest=100)
 
+# Work that waits is rows in PostgreSQL, done by `manage.py run_jobs`; what moves money is never given up.
+TASKS = {"default": {"BACKEND": "shop.jobs.backend.PostgresBackend", "QUEUES": ["default", "mail", "money"]}}
+
 # Where mail goes out. Without a server development prints it, and production sends none.
 EMAIL_HOST = environment.get("EMAIL_HOST", "")
 EMAIL_PORT = int(env_port("EMAIL_PORT", default="25"))
@@ -224,6 +229,33 @@ EMAIL_HOST_PASSWORD = env_secret("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env_flag("EMAIL_USE_TLS")
 DEFAULT_FROM_EMAIL = environment.get("SHOP_EMAIL_FROM") or "webshop@localhost"
 EMAIL_TIMEOUT = 10
+# Who sells, to be told in every mail; and who of the staff is told what runs short, or goes wrong.
+SHOP_SELLER = environment.get("SHOP_SELLER", "").replace("\\n", "\n") or "Webshop"
+SHOP_STAFF_EMAIL = env_list("SHOP_STAFF_EMAIL")
+
+# What prices are in, and how much of them is VAT, in percent.
+SHOP_CURRENCY = env_currency("SHOP_CURRENCY")
+SHOP_VAT_RATE = env_number("SHOP_VAT_RATE", default=19, highest=99)
+
+# The address that links are made of: the Host of a request is what its sender likes.
+SHOP_URL = env_origin("SHOP_URL")
+# Who lets customers pay, and within how many hours of an order: a page of Stripe's lives for 24.
+SHOP_PAYMENT = env_choice("SHOP_PAYMENT", ("invoice", "test", "stripe"), default="invoice")
+SHOP_PAYMENT_HOURS = env_number("SHOP_PAYMENT_HOURS", default=23, lowest=1, highest=23)
+if SHOP_PAYMENT == "test" and not DEBUG and not env_flag("SHOP_PAYMENT_TEST"):
+    message = "SHOP_PAYMENT=test takes no money: it is for DEBUG=1, or with SHOP_PAYMENT_TEST=1"
+    raise ImproperlyConfigured(message)
+# So many days after an order was shipped it is completed.
+SHOP_COMPLETE_DAYS = env_number("SHOP_COMPLETE_DAYS", default=14, lowest=1, highest=365)
+STRIPE_SECRET_KEY = env_secret("STRIPE_SECRET_KEY")
+# While a new one takes over from an old one there are two, with a comma between them.
+STRIPE_WEBHOOK_SECRETS = [
+    secret.strip() for secret in env_secret("STRIPE_WEBHOOK_SECRET").split(",") if secret.strip()
+]
+STRIPE_API_BASE = env_origin("STRIPE_API_BASE") or "https://api.stripe.com"
+if SHOP_PAYMENT == "stripe" and not (STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRETS and SHOP_URL):
+    message = "SHOP_PAYMENT=stripe needs STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET and SHOP_URL"
+    raise ImproperlyConfigured(message)
 if DEBUG and not EMAIL_HOST:
     EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 

@@ -1,11 +1,15 @@
 """Stock that orders take and give back."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
+from django.conf import settings
 from django.db import connection
 
+from shop.catalog.models import LOW_STOCK
 from shop.database.statements import Prepared
+from shop.jobs.mail import letter, post
 
 # In the order of their keys, so that nobody waits in a circle.
 LOCK = Prepared(
@@ -21,11 +25,21 @@ TAKE = Prepared(
     UPDATE product SET stock = least(stock - wanted.quantity, 2147483647)
     FROM unnest(%(products)s::integer[], %(quantities)s::bigint[]) AS wanted (product_id, quantity)
     WHERE product.product_id = wanted.product_id AND stock >= wanted.quantity
-    RETURNING product.product_id, price
+    RETURNING product.product_id, price, name, stock, wanted.quantity
     """,
     products="integer[]",
     quantities="bigint[]",
 )
+
+
+class Taken(NamedTuple):
+    """A product of which `quantity` was taken; `stock` is what is left."""
+
+    product_id: int
+    price: Decimal
+    name: str
+    stock: int
+    quantity: int
 
 
 def take(quantities: Mapping[int, int]) -> dict[int, Decimal]:
@@ -38,7 +52,17 @@ def take(quantities: Mapping[int, int]) -> dict[int, Decimal]:
     with connection.cursor() as cursor:
         LOCK.run(cursor, products=products)
         TAKE.run(cursor, products=products, quantities=list(quantities.values()))
-        return dict(cursor.fetchall())
+        taken = [Taken(*row) for row in cursor.fetchall()]
+    tell_staff(
+        [product for product in taken if product.stock < LOW_STOCK <= product.stock + product.quantity]
+    )
+    return {product.product_id: product.price for product in taken}
+
+
+def tell_staff(products: Collection[Taken]) -> None:
+    """Write a mail about products that have just become low on stock."""
+    if products and settings.SHOP_STAFF_EMAIL:
+        post([letter("low_stock", to=settings.SHOP_STAFF_EMAIL, context={"products": products})])
 
 
 def give_back(quantities: Mapping[int, int]) -> None:

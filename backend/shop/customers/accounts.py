@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import formatdate
 from typing import Any
 
 from django.conf import settings
@@ -9,11 +10,14 @@ from django.contrib.auth.password_validation import validate_password
 from django.core import signing
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django_tasks import TaskContext, task
 
 from shop.customers.models import Customer, RefreshToken
 from shop.customers.tokens import is_of_password, password_digest
 from shop.database.refusal import MissingError, Refusal, WrongPasswordError
-from shop.jobs.mail import send_mail
+from shop.jobs import mail
+from shop.jobs.worker import MAIL
 
 RESET_SECONDS = 60 * 60
 """So long the token of a forgotten password is good."""
@@ -127,17 +131,30 @@ def reset_secret(customer: Customer) -> str:
 
 
 def request_reset(*, email: str) -> None:
-    """Send the customer with this address, if there is one, a token to set a new password with.
+    """Have the customer with this address, if there is one, sent a token to set a new password with.
 
-    Without one a mail to nobody is made, which takes as long.
+    Without one there is a job for nobody, which takes as long.
     """
-    customer = Customer.objects.without_erased().filter(email=email).first() or Customer(pk=0)
+    found = Customer.objects.without_erased().filter(email=email).values_list("pk", flat=True).first()
+    send_reset.enqueue(found or 0, timezone.now().timestamp())
+
+
+@task(queue_name=MAIL, takes_context=True)
+def send_reset(context: TaskContext, customer_id: int, requested_at: float) -> None:
+    """Mail a token, made now, unless it is too late for one."""
+    customer = Customer.objects.without_erased().filter(pk=customer_id).first()
+    if not customer or timezone.now().timestamp() > requested_at + RESET_SECONDS:
+        return
     digest = password_digest(reset_secret(customer), settings.SECRET_KEY)
     token = signing.dumps([customer.pk, digest], salt=RESET_SALT)
-    send_mail(
-        to=customer.email,
-        subject="Set a new password",
-        text=f"With this token you can set a new password within the next hour:\n\n{token}\n",
+    subject, text, html = mail.rendered("password_reset", {"name": str(customer), "token": token})
+    mail.send(
+        to=[customer.email],
+        subject=subject,
+        text=text,
+        html=html,
+        name=f"reset-{context.task_result.id}",
+        date=formatdate(requested_at),
     )
 
 

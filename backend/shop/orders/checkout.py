@@ -18,7 +18,9 @@ from shop.catalog.models import Product
 from shop.database.fields import AMOUNTS
 from shop.database.refusal import ContradictionError, MissingError, Refusal
 from shop.database.statements import Prepared
+from shop.jobs.mail import post
 from shop.orders.document import order_document
+from shop.orders.mails import order_letter
 from shop.orders.models import Actor, OrderStatus
 
 LARGEST_TOTAL = AMOUNTS[1]
@@ -30,7 +32,7 @@ ATTEMPTS = 5
 
 HOLD_CUSTOMER = Prepared(
     """
-    SELECT first_name, last_name, strasse, plz, ort FROM customer
+    SELECT first_name, last_name, strasse, plz, ort, email FROM customer
     WHERE customer_id = %(customer_id)s AND email <> concat('deleted-', customer_id, '@invalid')
     FOR NO KEY UPDATE
     """,
@@ -187,7 +189,7 @@ def place_order_once(
     The customer's row is held first: of several requests with one key the others wait here. The stock comes
     last, as its rows are wanted by everybody.
     """
-    own_address = hold(customer_id)
+    own_address, email = hold(customer_id)
     digest = sha256(json.dumps(request, sort_keys=True).encode()).digest()
     if key is not None and (document := answered(customer_id, key, digest)):
         return Placed(document, replayed=True)
@@ -217,6 +219,8 @@ def place_order_once(
         document = order_document(*cursor.fetchone())
         if key is not None:
             USE_KEY.run(cursor, customer_id=customer_id, key=key, digest=digest, answer=document)
+    name = f"{own_address['first_name']} {own_address['last_name']}"
+    post([order_letter("placed", json.loads(document), customer_id=customer_id, email=email, name=name)])
     # The lines before the products, in which order the admin deletes a product as well: no deadlock.
     try:
         removed = CartItem.objects.remove(lines)
@@ -231,14 +235,15 @@ def place_order_once(
     return Placed(document)
 
 
-def hold(customer_id: int) -> dict[str, str]:
-    """Lock the customer's row and return the address; raise MissingError if it is gone, or erased."""
+def hold(customer_id: int) -> tuple[dict[str, str], str]:
+    """Lock the customer's row and return the address, and that of mails; raise MissingError without one."""
     with connection.cursor() as cursor:
         HOLD_CUSTOMER.run(cursor, customer_id=customer_id)
         row = cursor.fetchone()
     if not row:
         raise MissingError("Customer not found")
-    return dict(zip(ADDRESS, row, strict=True))
+    *address, email = row
+    return dict(zip(ADDRESS, address, strict=True)), email
 
 
 def answered(customer_id: int, key: str, digest: bytes) -> str | None:

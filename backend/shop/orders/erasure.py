@@ -12,6 +12,7 @@ from shop.customers.accounts import confirmed
 from shop.customers.models import ACCOUNT_ROW, Customer, RefreshToken
 from shop.database.refusal import Refusal, WrongPasswordError
 from shop.database.statements import JsonArray, JsonObject, Row
+from shop.jobs.models import Mail
 from shop.orders.document import ORDER_ROW, with_documents
 from shop.orders.models import IdempotencyKey, Order, OrderStatus
 
@@ -56,6 +57,7 @@ def erase(*, customer_id: int, current_password: str) -> None:
             return
         Cart.objects.filter(customer=customer).delete()
         RefreshToken.objects.filter(customer=customer).delete()
+        Mail.objects.filter(customer=customer).delete()
         IdempotencyKey.objects.filter(customer=customer).delete()
         erased = Customer.objects.filter(pk=customer_id, password=known).update(
             first_name="Deleted",

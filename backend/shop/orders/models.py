@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Self
+from uuid import uuid4
 
 from django.db import models, transaction
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Case, Count, F, Q, Sum, When
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
@@ -49,6 +50,10 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def not_asked_for(self, filters: Mapping[str, Any]) -> Self:
         """Keep the others."""
         return self.exclude(**{LOOKUPS[name]: value for name, value in filters.items()})
+
+    def without_erased_customers(self) -> Self:
+        """Leave out the orders whose customer cannot be told anything any more."""
+        return self.filter(customer__in=Customer.objects.without_erased())
 
     def by_status(self) -> models.QuerySet["Order", tuple[str, int, Decimal]]:
         """Return the number and the total amount of the orders in each status that any has."""
@@ -170,6 +175,14 @@ class OrderItem(models.Model):
         return f"{self.quantity} × {self.product}"
 
 
+class PaymentProvider(models.TextChoices):
+    """Who lets customers pay, or `invoice`: nobody online."""
+
+    INVOICE = "invoice"
+    TEST = "test"
+    STRIPE = "stripe"
+
+
 class Delivery(models.Model):
     """Where an order placed in the shop goes, and how it went: the address of that day."""
 
@@ -181,13 +194,128 @@ class Delivery(models.Model):
     ort = models.CharField(max_length=100)
     carrier = models.CharField(max_length=50, blank=True, default="", db_default="")
     tracking_number = models.CharField(max_length=100, blank=True, default="", db_default="")
+    payment_provider = models.CharField(
+        max_length=10,
+        choices=PaymentProvider,
+        default=PaymentProvider.INVOICE,
+        db_default=PaymentProvider.INVOICE.value,
+        help_text="Where the order is paid: SHOP_PAYMENT, as it was when it was placed.",
+    )
 
     class Meta:
         db_table = "delivery"
         verbose_name_plural = "deliveries"
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(payment_provider__in=PaymentProvider.values),
+                name="delivery_payment_provider_known",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"Delivery of {self.order}"
+
+
+class PaymentStatus(models.TextChoices):
+    """What became of a payment."""
+
+    OPEN = "open"
+    PAID = "paid"
+    REFUNDING = "refunding"
+    REFUNDED = "refunded"
+    REFUND_FAILED = "refund_failed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    DISPUTED = "disputed"
+
+    @classmethod
+    def live(cls) -> tuple["PaymentStatus", ...]:
+        """Those of which an order has one at the most."""
+        return cls.OPEN, cls.PAID, cls.DISPUTED
+
+    @classmethod
+    def holding(cls) -> tuple["PaymentStatus", ...]:
+        """Those that keep the lines of an order as they are."""
+        return *cls.live(), cls.REFUNDING
+
+
+class PaymentQuerySet(models.QuerySet["Payment"]):
+    def live(self) -> Self:
+        return self.filter(status__in=PaymentStatus.live())
+
+    def holding(self) -> Self:
+        """Keep those that forbid changing the lines of their orders."""
+        return self.filter(status__in=PaymentStatus.holding())
+
+    def shown_first(self) -> Self:
+        """Order by what an order shows: the one that is paid, else the last."""
+        return self.order_by(Case(When(status=PaymentStatus.PAID, then=0), default=1), "-payment_id")
+
+
+class Payment(models.Model):
+    """A customer's way to pay an order, at a provider.
+
+    `key` is what the provider is called with, so that to ask again does nothing twice; `reference` is what it
+    calls the payment, empty until it answered. `received` is what was paid of which currency, where that is
+    known. `token` is in the address of the test page.
+    """
+
+    payment_id = models.BigAutoField(primary_key=True)
+    order = models.ForeignKey(Order, models.CASCADE, related_name="payments")
+    provider = models.CharField(max_length=10, choices=PaymentProvider)
+    status = models.CharField(
+        max_length=20,
+        choices=PaymentStatus,
+        default=PaymentStatus.OPEN,
+        db_default=PaymentStatus.OPEN.value,
+    )
+    amount = models.DecimalField(max_digits=10, decimal_places=2)
+    currency = models.CharField(max_length=3)
+    key = models.UUIDField(default=uuid4, unique=True)
+    token = models.CharField(max_length=64, blank=True, default="", db_default="")
+    reference = models.CharField(max_length=255, blank=True, default="", db_default="")
+    url = models.TextField(null=True, blank=True)  # noqa: DJ001 - null is no page, in the API as well
+    return_url = models.CharField(max_length=2000, blank=True, default="", db_default="")
+    received = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    received_currency = models.CharField(max_length=3, blank=True, default="", db_default="")
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    expires_at = models.DateTimeField(null=True, blank=True)
+    changed_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    note = models.CharField(max_length=200, blank=True, default="", db_default="")
+
+    objects = PaymentQuerySet.as_manager()
+
+    class Meta:
+        db_table = "payment"
+        default_permissions = ("view", "change")
+        indexes = (
+            models.Index(
+                fields=["changed_at"],
+                condition=Q(status__in=["open", "refunding"]),
+                name="payment_waiting",
+            ),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                fields=["order"],
+                condition=Q(status__in=["open", "paid", "disputed"]),
+                name="payment_live_unique",
+            ),
+            models.UniqueConstraint(fields=["token"], condition=~Q(token=""), name="payment_token_unique"),
+            models.UniqueConstraint(
+                fields=["provider", "reference"],
+                condition=~Q(reference=""),
+                name="payment_reference_unique",
+            ),
+            models.CheckConstraint(
+                condition=Q(provider__in=PaymentProvider.values), name="payment_provider_known"
+            ),
+            models.CheckConstraint(condition=Q(status__in=PaymentStatus.values), name="payment_status_known"),
+            models.CheckConstraint(condition=Q(amount__range=AMOUNTS), name="payment_amount_not_negative"),
+        )
+
+    def __str__(self) -> str:
+        return f"Payment {self.payment_id}"
 
 
 class Actor(models.TextChoices):

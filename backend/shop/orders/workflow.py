@@ -7,6 +7,7 @@ from django.db.models import CharField, Sum
 
 from shop.catalog import stock
 from shop.database.refusal import MissingError, Refusal
+from shop.orders.mails import OF_STATUS, tell
 from shop.orders.models import Actor, Delivery, Order, OrderHistory, OrderItem, OrderStatus
 
 TRANSITIONS = {
@@ -71,6 +72,8 @@ def move(
     )
     if came_from and to == OrderStatus.CANCELLED:
         stock.give_back(quantities_of(came_from))
+    if kind := OF_STATUS.get(to):
+        tell(kind, came_from)
     return {key: OrderStatus(status) for key, status in came_from.items()}
 
 
@@ -88,15 +91,16 @@ def set_status(
 
     Raises MissingError and IllegalTransitionError.
     """
+    sent = {"carrier": carrier, "tracking_number": tracking_number}
+    if sent := {name: text for name, text in sent.items() if text is not None}:
+        # Before the order, as the mail about it tells them.
+        Delivery.objects.filter(order_id=order_id).update(**sent)
     if not move(orders=[order_id], to=to, by=Actor.STAFF):
         status = status_of(order_id)
         if status != to:
             raise IllegalTransitionError(
                 f"An order that is {status} cannot become {to}", allowed=[str(s) for s in TRANSITIONS[status]]
             )
-    sent = {"carrier": carrier, "tracking_number": tracking_number}
-    if sent := {name: text for name, text in sent.items() if text is not None}:
-        Delivery.objects.filter(order_id=order_id).update(**sent)
 
 
 @transaction.atomic

@@ -5,7 +5,7 @@ from django.test.utils import isolate_apps
 
 from shop.admin.base import cascade
 from shop.customers.models import RefreshToken
-from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, Product
+from shop.models import Cart, CartItem, Category, Customer, Mail, Order, OrderItem, Payment, Product
 from shop.orders.models import Delivery, IdempotencyKey, OrderHistory
 
 
@@ -19,9 +19,17 @@ def test_the_tables_of_the_shop() -> None:
         CartItem: ["cart__customer"],
         IdempotencyKey: ["customer"],
         RefreshToken: ["customer"],
+        Mail: ["customer", "order__customer"],
+        Payment: ["order__customer"],
     }
     assert cascade(Product) == {CartItem: ["product"]}
-    assert cascade(Order) == {OrderItem: ["order"], Delivery: ["order"], OrderHistory: ["order"]}
+    assert cascade(Order) == {
+        OrderItem: ["order"],
+        Delivery: ["order"],
+        OrderHistory: ["order"],
+        Mail: ["order"],
+        Payment: ["order"],
+    }
     assert cascade(Cart) == {CartItem: ["cart"]}
     assert cascade(Category) == {}
 

@@ -268,6 +268,16 @@ def test_slow_clients_disturb_nobody(shop: Compose, faults: FaultTable) -> None:
     faults.add("100 clients dribble their request", load, "they are cut off after 10 s")
 
 
+def test_a_killed_worker_loses_no_job(shop: Compose) -> None:
+    (worker,) = shop.containers("jobs")
+    pid = inspect(worker, "{{.State.Pid}}")
+    kill(worker)
+    columns = "('shop.periodic.renew_search_words', '{\"args\": [], \"kwargs\": {}}', 'default')"
+    number = shop.psql(f"INSERT INTO job (task, arguments, queue) VALUES {columns} RETURNING job_id")
+    wait_until("it is done", lambda: shop.psql(f"SELECT status FROM job WHERE job_id = {number}") == "done")
+    assert inspect(worker, "{{.State.Pid}}") != pid
+
+
 def test_two_hundred_clients_for_a_minute(shop: Compose, faults: FaultTable) -> None:
     """Each asks every second or two, on a connection that it keeps."""
     with Load(shop.program(), CROWD, rate=120, callers=200, keep=True) as load:

@@ -306,13 +306,14 @@ def test_kill_9(checkout: Path) -> None:
     assert shop.output.splitlines()[-1].startswith("quickstart: PostgreSQL ended (log: ")
     wait_for("the end", lambda: not processes(checkout))
 
-    shop = start(checkout)
-    (runserver,) = set(children(shop.process.pid)) - {shop.postmaster}
-    assert children(runserver)
-    os.kill(runserver, signal.SIGKILL)
-    assert shop.process.wait(PATIENCE) == 1
-    assert shop.output.splitlines()[-1] == "quickstart: the shop ended (exit code -9); its last lines say why"
-    wait_for("the end", lambda: not processes(checkout))
+    for name in ("runserver", "run_jobs"):
+        shop = start(checkout)
+        commands = processes(checkout)
+        (child,) = [pid for pid in children(shop.process.pid) if name in commands[pid]]
+        os.kill(child, signal.SIGKILL)
+        assert shop.process.wait(PATIENCE) == 1
+        assert "quickstart: the shop or its worker ended; the last lines say why" in shop.output.splitlines()
+        wait_for("the end", lambda: not processes(checkout))
 
     start(checkout).stop()
 

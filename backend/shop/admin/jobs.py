@@ -1,0 +1,55 @@
+"""Jobs and mails, as the staff see them."""
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import ngettext
+
+from shop.admin.base import ShopAdmin
+from shop.jobs.models import Job, Mail
+
+
+class LookOnly(ShopAdmin):
+    """Rows that are written by the shop alone."""
+
+    def has_add_permission(self, _: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
+        return False
+
+
+@admin.register(Job)
+class JobAdmin(LookOnly):
+    list_display = ("job_id", "task", "status", "attempts", "enqueued_at", "due_at", "finished_at", "error")
+    list_filter = ("status", "queue", "task")
+    ordering = ("-job_id",)
+    actions = ("retry", "discard")
+
+    @admin.action(permissions=["retry"], description="Try selected dead jobs again")
+    def retry(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        """Let dead jobs begin anew."""
+        number = Job.objects.filter(pk__in=queryset.values("pk")).revive()
+        text = ngettext("%d job will be tried again.", "%d jobs will be tried again.", number)
+        self.message_user(request, text % number, messages.SUCCESS if number else messages.WARNING)
+
+    @admin.action(permissions=["retry"], description="Discard selected dead jobs")
+    def discard(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        """Delete dead jobs."""
+        number = Job.objects.filter(pk__in=queryset.values("pk")).discard()
+        text = ngettext("%d job was discarded.", "%d jobs were discarded.", number)
+        self.message_user(request, text % number, messages.SUCCESS if number else messages.WARNING)
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("shop.change_job")
+
+
+@admin.register(Mail)
+class MailAdmin(LookOnly):
+    list_display = ("mail_id", "kind", "recipients", "subject", "written_at", "sent_at", "dropped")
+    list_filter = ("kind",)
+    search_fields = ("recipients", "subject")
+    ordering = ("-mail_id",)

@@ -1,0 +1,123 @@
+"""Work that waits to be done after the transaction that wants it, and mails, which are some of it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import Count, Min, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+
+class JobStatus(models.TextChoices):
+    """What became of a job; one that is being run still waits, until its worker says how it went."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def waiting(self) -> Self:
+        return self.filter(status=JobStatus.WAITING)
+
+    def due(self) -> Self:
+        """Keep the jobs that a worker would take now."""
+        return self.waiting().filter(due_at__lte=timezone.now())
+
+    def dead(self) -> Self:
+        return self.filter(status=JobStatus.DEAD)
+
+    def gauges(self) -> dict[str, float]:
+        """Return how many jobs wait, how many are dead, and for how long the oldest due one waits."""
+        waiting, dead = Q(status=JobStatus.WAITING), Q(status=JobStatus.DEAD)
+        now = timezone.now()
+        found = self.exclude(status=JobStatus.DONE).aggregate(
+            waiting=Count("pk", filter=waiting),
+            dead=Count("pk", filter=dead),
+            oldest=Min("due_at", filter=waiting & Q(due_at__lte=now)),
+        )
+        age = (now - found["oldest"]).total_seconds() if found["oldest"] else 0.0
+        return {"waiting": found["waiting"], "dead": found["dead"], "oldest_due_seconds": age}
+
+    def enqueue(self, task: str, calls: Iterable[Sequence[Any]], queue: str) -> None:
+        """Write a job for each of these calls of a task, which a room above this one may have."""
+        rows = [Job(task=task, arguments={"args": list(call), "kwargs": {}}, queue=queue) for call in calls]
+        self.bulk_create(rows)
+
+    def revive(self) -> int:
+        """Let dead jobs begin anew; return how many."""
+        return self.dead().update(
+            status=JobStatus.WAITING, attempts=0, due_at=timezone.now(), finished_at=None, error=""
+        )
+
+    def discard(self) -> int:
+        """Delete dead jobs; return how many."""
+        return self.dead().delete()[0]
+
+
+class Job(models.Model):
+    """A call of a task.
+
+    `due_at` is when it may be run; while a worker has it, when another one may take it. `attempts` counts how
+    often it was begun, and tells workers apart: one whose number is not the job's any more has lost it.
+    """
+
+    job_id = models.BigAutoField(primary_key=True)
+    task = models.CharField(max_length=200, help_text="The module and name of the function.")
+    arguments = models.JSONField()
+    queue = models.CharField(max_length=20)
+    slot = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001 - NULLs are no doubles
+    status = models.CharField(
+        max_length=20, choices=JobStatus, default=JobStatus.WAITING, db_default=JobStatus.WAITING.value
+    )
+    attempts = models.IntegerField(default=0, db_default=0)
+    enqueued_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    due_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True, default="", db_default="")
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        db_table = "job"
+        default_permissions = ("view", "change", "delete")
+        indexes = (
+            models.Index(fields=["due_at"], condition=Q(status="waiting"), name="job_due_at_waiting"),
+            models.Index(fields=["finished_at"], condition=~Q(status="waiting"), name="job_finished_at"),
+        )
+        constraints = (
+            models.UniqueConstraint(fields=["slot"], name="job_slot_unique"),
+            models.CheckConstraint(condition=Q(status__in=JobStatus.values), name="job_status_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"Job {self.job_id}"
+
+
+class Mail(models.Model):
+    """A mail as it was written in the transaction that caused it.
+
+    `dropped` says why it never goes out. The job that sends it knows no more than its number, so that erasing
+    a customer leaves nothing to send.
+    """
+
+    mail_id = models.BigAutoField(primary_key=True)
+    customer = models.ForeignKey("shop.Customer", models.CASCADE, related_name="mails", null=True, blank=True)
+    order = models.ForeignKey("shop.Order", models.CASCADE, related_name="mails", null=True, blank=True)
+    kind = models.CharField(max_length=30)
+    recipients = models.TextField(help_text="Addresses, one a line.")
+    subject = models.CharField(max_length=200)
+    text = models.TextField()
+    html = models.TextField(blank=True)
+    written_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    sent_at = models.DateTimeField(null=True, blank=True)
+    dropped = models.CharField(max_length=100, blank=True, default="", db_default="")
+
+    class Meta:
+        db_table = "mail"
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"Mail {self.mail_id}"

@@ -1,0 +1,152 @@
+"""The worker: takes jobs that are due, one at a time, and does them until it is told to end."""
+
+import logging
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from threading import Event
+
+from django.conf import settings
+from django.db import Error, close_old_connections, connection, connections
+from django_tasks import TaskContext
+from django_tasks.base import Task
+
+from shop.jobs.backend import result, task_of
+from shop.jobs.models import Job, JobStatus
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = 180
+"""So long a job belongs to the worker that took it: longer than all time-outs of a job together."""
+
+PAUSES = (10, 60, 5 * 60, 30 * 60, 2 * 60 * 60, 6 * 60 * 60, 24 * 60 * 60)
+"""How many seconds after each failure a job is tried again; after one more failure it is dead."""
+
+MAIL = "mail"
+"""The queue of mails, which waits untouched while production has no server to send them by."""
+
+MONEY = "money"
+"""The queue of jobs that never die: after the last pause they are tried once a day."""
+
+IDLE_SECONDS = 1.0
+
+# Whoever waits for a row that another worker takes at this moment passes it over.
+CLAIM = """
+UPDATE job
+SET attempts = attempts + 1, started_at = clock_timestamp(),
+    due_at = clock_timestamp() + make_interval(secs => %(lease)s)
+WHERE job_id = (
+    SELECT job_id FROM job
+    WHERE status = 'waiting' AND due_at <= clock_timestamp() AND queue <> %(held)s
+    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+) AND status = 'waiting' AND due_at <= clock_timestamp()
+RETURNING *
+"""
+
+OF_THE_SLOT = """
+INSERT INTO job (task, arguments, queue, slot)
+VALUES (%s, '{"args": [], "kwargs": {}}', %s, %s) ON CONFLICT (slot) DO NOTHING
+"""
+
+
+class HopelessError(Exception):
+    """To try this job again would give the same: it is dead."""
+
+
+def claim() -> Job | None:
+    """Take the job that is due for the longest time; None if none is."""
+    held = "" if settings.EMAIL_HOST or settings.DEBUG else MAIL
+    for job in Job.objects.raw(CLAIM, {"lease": LEASE_SECONDS, "held": held}):
+        return job
+    return None
+
+
+def work(job: Job) -> None:
+    """Do a job that was claimed, and write down how it went."""
+    if job.attempts > len(PAUSES) + 1 and job.queue != MONEY:
+        finish(job, JobStatus.DEAD, "its worker was killed each time")
+        return
+    try:
+        task = task_of(job)
+        context = [TaskContext(task_result=result(task, job))] if task.takes_context else []
+        task.call(*context, *job.arguments["args"], **job.arguments["kwargs"])
+    except HopelessError as failure:
+        finish(job, JobStatus.DEAD, str(failure))
+    except Exception as failure:  # noqa: BLE001 - whatever it is, it is tried again
+        fail(job, failure)
+    else:
+        finish(job, JobStatus.DONE)
+
+
+def fail(job: Job, failure: Exception) -> None:
+    """Have a job tried again after a pause; without one left it is dead."""
+    # The text of an error may tell whom it is about.
+    name = type(failure).__name__
+    logger.warning("job %d (%s): attempt %d failed: %s", job.pk, job.task, job.attempts, name)
+    step = job.attempts - 1
+    if step >= len(PAUSES) and job.queue != MONEY:
+        finish(job, JobStatus.DEAD, name)
+        return
+    pause = PAUSES[min(step, len(PAUSES) - 1)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE job SET due_at = clock_timestamp() + make_interval(secs => %s), error = %s "
+            "WHERE job_id = %s AND attempts = %s AND status = 'waiting'",
+            [pause, name, job.pk, job.attempts],
+        )
+        tell_if_lost(job, cursor.rowcount)
+
+
+def finish(job: Job, status: JobStatus, error: str = "") -> None:
+    """Write down the end of a job, if it still belongs to this attempt."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE job SET status = %s, finished_at = clock_timestamp(), error = %s "
+            "WHERE job_id = %s AND attempts = %s AND status = 'waiting'",
+            [status, error, job.pk, job.attempts],
+        )
+        tell_if_lost(job, cursor.rowcount)
+    if status == JobStatus.DEAD:
+        logger.error("job %d (%s) is dead after %d attempts: %s", job.pk, job.task, job.attempts, error)
+
+
+def tell_if_lost(job: Job, changed: int) -> None:
+    if not changed:
+        logger.warning(
+            "job %d (%s): attempt %d took too long, another one has it", job.pk, job.task, job.attempts
+        )
+
+
+class Schedule:
+    """Tasks that are done once in each slot of so many seconds, however many workers there are."""
+
+    def __init__(self, tasks: Mapping[Task, int]) -> None:
+        self.tasks = tasks
+        self.known: dict[Task, str] = {}
+
+    def enqueue(self) -> None:
+        """Write a job for each slot that has begun and has none."""
+        now = int(time.time())
+        for task, seconds in self.tasks.items():
+            begin = datetime.fromtimestamp(now - now % seconds, UTC)
+            slot = f"{task.name} {begin:%Y-%m-%dT%H:%M:%SZ}"
+            if self.known.get(task) != slot:
+                with connection.cursor() as cursor:
+                    cursor.execute(OF_THE_SLOT, [task.module_path, task.queue_name, slot])
+                self.known[task] = slot
+
+
+def run(schedule: Schedule, ended: Event) -> None:
+    """Do jobs until the event is set; a database that is away is waited for."""
+    while not ended.is_set():
+        close_old_connections()
+        try:
+            schedule.enqueue()
+            job = claim()
+            if job:
+                work(job)
+                continue
+        except Error as failure:
+            logger.warning("the database does not answer: %s", type(failure).__name__)
+            connections.close_all()
+        ended.wait(IDLE_SECONDS)

@@ -1,0 +1,22 @@
+"""`manage.py run_jobs`: the worker, which does what waits to be done."""
+
+import signal
+from threading import Event
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from shop.jobs.worker import Schedule, run
+from shop.periodic import PERIODIC
+
+
+class Command(BaseCommand):
+    """Run until SIGTERM or Ctrl-C; the job in hand is done to its end."""
+
+    help = "Does the jobs that are due, one after the other, until it is told to end. Several may run."
+
+    def handle(self, **_: Any) -> None:
+        ended = Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ended.set())
+        run(Schedule(PERIODIC), ended)

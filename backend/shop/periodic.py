@@ -1,0 +1,31 @@
+"""What is done again and again, once in each slot of so many seconds however many workers there are."""
+
+from collections.abc import Mapping
+
+from django.conf import settings
+from django.core.management import call_command
+from django_tasks import task
+from django_tasks.base import Task
+
+from shop.catalog.search import renew_words
+from shop.jobs.pruning import prune_jobs
+from shop.orders import pruning
+
+HOUR = 60 * 60
+
+
+@task
+def prune() -> None:
+    """Let go what need not be kept any more."""
+    pruning.prune(keep_years=settings.SHOP_KEEP_YEARS)
+    prune_jobs()
+    call_command("clearsessions")
+
+
+@task
+def renew_search_words() -> None:
+    """Correct what is typed to the words that the products have now."""
+    renew_words()
+
+
+PERIODIC: Mapping[Task, int] = {prune: HOUR, renew_search_words: HOUR}
