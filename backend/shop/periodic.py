@@ -10,8 +10,10 @@ from django_tasks.base import Task
 from shop.catalog.search import renew_words
 from shop.jobs.pruning import prune_jobs
 from shop.orders import pruning
+from shop.payments.expiring import ask_open, complete_orders, expire_orders
 
-HOUR = 60 * 60
+MINUTE = 60
+HOUR = 60 * MINUTE
 
 
 @task
@@ -28,4 +30,10 @@ def renew_search_words() -> None:
     renew_words()
 
 
-PERIODIC: Mapping[Task, int] = {prune: HOUR, renew_search_words: HOUR}
+PERIODIC: Mapping[Task, int] = {
+    prune: HOUR,
+    renew_search_words: HOUR,
+    expire_orders: MINUTE,
+    ask_open: 15 * MINUTE,
+    complete_orders: HOUR,
+}

@@ -33,6 +33,7 @@ from shop.orders.endpoints import (
     orders,
     set_status,
 )
+from shop.payments.endpoints import order_payment, pay_order
 
 app_name = "shop"
 
@@ -67,6 +68,7 @@ LINKS: Links = {
     "checkout": {
         "customer_order": ORDER,
         "cancel_order": ORDER,
+        "pay_order": ORDER,
         "order_details": ORDER,
         "set_status": ORDER,
         "customer_orders": {},
@@ -74,6 +76,7 @@ LINKS: Links = {
     "products": {"product": {"product_id": "$response.body#/0/product_id"}},
     "customer_orders": {"customer_order": {"order_id": "$response.body#/0/order_id"}},
     "cancel_order": {"customer_order": {}},
+    "pay_order": {"order_payment": {}, "customer_order": {}},
     "erase_account": {"account": {}},
 }
 """What callers may do next, which links of the OpenAPI document say: from registering to an order."""
@@ -109,6 +112,12 @@ urlpatterns: list[URLPattern] = [
     route("customer/<int:customer_id>/orders/<int:order_id>/", "customer-order", GET=customer_order),
     route(
         "customer/<int:customer_id>/orders/<int:order_id>/cancel/", "customer-order-cancel", POST=cancel_order
+    ),
+    route(
+        "customer/<int:customer_id>/orders/<int:order_id>/payment/",
+        "order-payment",
+        GET=order_payment,
+        POST=pay_order,
     ),
     route("orders/", "orders", GET=orders),
     route("order/<int:order_id>/", "order-details", GET=order_details),

@@ -20,7 +20,7 @@ LEVELS = (
 """A room may import those above it here, and itself; the last ones see all."""
 
 SUBJECTS = {"catalog", "customers", "carts", "orders", "payments"}
-FACES = {"endpoints", "forms", "callers"}
+FACES = {"endpoints", "forms", "callers", "pages"}
 """The modules of a subject that know of HTTP; its models and acts do not."""
 
 MODULES = sorted((BACKEND / "shop").rglob("*.py"))

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from shop.api.errors import method_not_allowed, unavailable
 from shop.api.routing import READING
 from shop.database.migration_state import missing_migrations
-from shop.models import Cart, Job, Order, OrderStatus, Product
+from shop.models import Cart, Job, Order, OrderStatus, Payment, PaymentStatus, Product
 
 from .metrics import DIRECTORY
 
@@ -98,7 +98,7 @@ class ShopCollector(Collector):
 
 
 def shop_gauges() -> list[GaugeMetricFamily]:
-    """Return the gauges that four statements give."""
+    """Return the gauges that five statements give."""
     orders = GaugeMetricFamily("shop_orders", "Orders", labels=["status"])
     revenue = GaugeMetricFamily("shop_revenue", "The sum of the orders' total_amount", labels=["status"])
     found = {status: (count, amount) for status, count, amount in Order.objects.by_status()}
@@ -106,11 +106,16 @@ def shop_gauges() -> list[GaugeMetricFamily]:
         count, amount = found.get(status, (0, 0))
         orders.add_metric([status], count)
         revenue.add_metric([status], float(amount))
+    payments = GaugeMetricFamily("shop_payments", "Payments that are not done", labels=["status"])
+    counts = Payment.objects.unsettled_by_status()
+    for status in PaymentStatus.unsettled():
+        payments.add_metric([status], counts.get(status, 0))
     queue = Job.objects.gauges()
     low_stock, open_carts = Product.objects.low_stock().count(), Cart.objects.with_items().count()
     return [
         orders,
         revenue,
+        payments,
         GaugeMetricFamily("shop_low_stock_products", "Products low on stock", value=low_stock),
         GaugeMetricFamily("shop_open_carts", "Carts with an item in them", value=open_carts),
         GaugeMetricFamily("shop_jobs_waiting", "Jobs that are not done", value=queue["waiting"]),

@@ -6,8 +6,11 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from shop.payments.pages import pay
+
 urlpatterns = [
     path("shop/api/", include("shop.urls")),
+    path("shop/pay/<slug:token>/", pay, name="pay"),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("favicon.ico", RedirectView.as_view(url=static("shop/favicon.svg"))),

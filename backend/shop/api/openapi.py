@@ -49,9 +49,7 @@ integer is `2`, not `2.0`.
 GET takes HEAD as well; any other method than those below is answered 405, and `Allow` names those there \
 are. An error is `{"error": "one sentence"}`, or with `Accept: application/problem+json` a problem of \
 RFC 9457; it has changed nothing. Besides those below there are 404 for an unknown path, and 414 and 431 for \
-a line or headers that are too long.
-
-Paying is not part of this API yet: the `payment` of an order is null.""",
+a line or headers that are too long.""",
 }
 SECURITY_SCHEMES = {
     "bearer": {

@@ -128,6 +128,13 @@ def send_written(mail_id: int) -> None:
     Mail.objects.filter(pk=mail_id, sent_at=None).update(sent_at=now, dropped=reason)
 
 
+@task
+def tell_staff_of_failures(job_id: int, name: str) -> None:
+    """Write staff a mail about a job that is tried once a day from now on."""
+    if settings.SHOP_STAFF_EMAIL:
+        post([letter("failing", to=settings.SHOP_STAFF_EMAIL, context={"job_id": job_id, "name": name})])
+
+
 def send(*, to: Collection[str], subject: str, text: str, html: str = "", name: str, date: str) -> str:
     """Send a mail; return "" or why there is nobody to send it to.
 

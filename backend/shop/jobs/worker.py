@@ -87,6 +87,8 @@ def fail(job: Job, failure: Exception) -> None:
     if step >= len(PAUSES) and job.queue != MONEY:
         finish(job, JobStatus.DEAD, name)
         return
+    if step == len(PAUSES):
+        Job.objects.enqueue("shop.jobs.mail.tell_staff_of_failures", [(job.pk, job.task)], queue="default")
     pause = PAUSES[min(step, len(PAUSES) - 1)]
     with connection.cursor() as cursor:
         cursor.execute(

@@ -44,6 +44,21 @@ OR (step.after IS NULL AND step.status <> "order".status)
 ORDER BY order_id, order_history_id
 """
 
+# A live payment is of what its order costs, unless staff have to say what becomes of another amount.
+PAYMENTS = """
+WITH live AS (
+    SELECT order_id, count(*) AS number,
+           min(amount) FILTER (WHERE payment.status <> 'disputed' AND amount <> total_amount) AS other_amount,
+           total_amount, bool_or("order".status = 'cancelled' AND payment.status <> 'open') AS is_kept
+    FROM payment JOIN "order" USING (order_id)
+    WHERE payment.status IN ('open', 'paid', 'disputed')
+    GROUP BY order_id, total_amount
+)
+SELECT order_id, number, other_amount, total_amount, is_kept FROM live
+WHERE number > 1 OR other_amount IS NOT NULL OR is_kept
+ORDER BY order_id
+"""
+
 STEPS = [
     ("", OrderStatus.PENDING),
     *((before, after) for before, targets in TRANSITIONS.items() for after in targets),
@@ -56,7 +71,7 @@ def faults() -> list[str]:
     """Return what is wrong in the books as of one moment, a line each. It only reads."""
     with connection.cursor() as cursor:
         cursor.execute(ONE_MOMENT)
-    return list(chain(wrong_totals(), wrong_sales(), wrong_stock(), wrong_histories()))
+    return list(chain(wrong_totals(), wrong_sales(), wrong_stock(), wrong_histories(), wrong_payments()))
 
 
 def wrong_totals() -> Iterator[str]:
@@ -92,3 +107,16 @@ def wrong_histories() -> Iterator[str]:
                 yield f"order {order_id}: its history goes from {came_from or 'nothing'} to {status}"
             if status is not None and is_last and status != present:
                 yield f"order {order_id}: it is {present}, its history ends with {status}"
+
+
+def wrong_payments() -> Iterator[str]:
+    """Yield orders with two live payments, one of another amount, or cancelled ones whose money stays."""
+    with connection.cursor() as cursor:
+        cursor.execute(PAYMENTS)
+        for order_id, live, amount, total, is_kept in cursor.fetchall():
+            if live > 1:
+                yield f"order {order_id}: it has {live} live payments"
+            if amount is not None:
+                yield f"order {order_id}: its total is {total}, its payment is of {amount}"
+            if is_kept:
+                yield f"order {order_id}: it is cancelled, and paid without a refund"

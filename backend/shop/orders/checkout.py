@@ -7,6 +7,7 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
+from django.conf import settings
 from django.db import OperationalError, connection, models, transaction
 from django.utils import timezone
 from psycopg2.errors import DeadlockDetected
@@ -21,7 +22,7 @@ from shop.database.statements import Prepared
 from shop.jobs.mail import post
 from shop.orders.document import order_document
 from shop.orders.mails import order_letter
-from shop.orders.models import Actor, OrderStatus
+from shop.orders.models import Actor, OrderStatus, PaymentProvider
 
 LARGEST_TOTAL = AMOUNTS[1]
 """What total_amount can hold."""
@@ -73,8 +74,9 @@ PLACE = Prepared(
             WITH ORDINALITY AS line (product_id, quantity, price, position)
         ORDER BY position
     ), delivered AS (
-        INSERT INTO delivery (order_id, first_name, last_name, strasse, plz, ort)
-        SELECT order_id, %(first_name)s, %(last_name)s, %(strasse)s, %(plz)s, %(ort)s FROM placed
+        INSERT INTO delivery (order_id, first_name, last_name, strasse, plz, ort, payment_provider)
+        SELECT order_id, %(first_name)s, %(last_name)s, %(strasse)s, %(plz)s, %(ort)s, %(payment_provider)s
+        FROM placed
     ), begun AS (
         INSERT INTO order_history (order_id, status, at, by)
         SELECT order_id, %(status)s, %(now)s, %(by)s FROM placed
@@ -88,7 +90,7 @@ PLACE = Prepared(
     products="integer[]",
     quantities="integer[]",
     prices="numeric[]",
-    **dict.fromkeys(ADDRESS, "text"),
+    **dict.fromkeys((*ADDRESS, "payment_provider"), "text"),
     now="timestamptz",
     by="text",
 )
@@ -213,6 +215,8 @@ def place_order_once(
             quantities=[line["quantity"] for line in lines],
             prices=list(prices.values()),
             **address,
+            # Who orders by telephone has no page to pay on.
+            payment_provider=str(PaymentProvider.INVOICE if by == Actor.STAFF else settings.SHOP_PAYMENT),
             now=now,
             by=str(by),
         )

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from django.db.models import CharField, DateTimeField, Func, OuterRef, QuerySet, Value
+from django.db.models import DateTimeField, Func, OuterRef, QuerySet
 
 from shop.database.refusal import MissingError
 from shop.database.statements import JsonArray, JsonObject, Row, Statement
-from shop.orders.models import Delivery, Order, OrderHistory, OrderItem
+from shop.orders.models import Delivery, Order, OrderHistory, OrderItem, Payment
 
 ITEM_ROW = Row(
     "OrderItem",
@@ -24,6 +24,9 @@ DELIVERY_ROW = Row(
         name: name
         for name in ("first_name", "last_name", "strasse", "plz", "ort", "carrier", "tracking_number")
     },
+)
+PAYMENT_ROW = Row(
+    "OrderPayment", {name: name for name in ("payment_id", "provider", "status", "amount", "currency")}
 )
 HISTORY_ROW = Row("OrderEvent", {"status": "status", "at": "at_utc", "by": "by"})
 ORDER_ROW = Row(
@@ -61,7 +64,7 @@ def with_documents(orders: QuerySet[Order]) -> QuerySet[Order]:
             OrderItem.objects.filter(order=order).with_subtotal().order_by("order_item_id"), ITEM_ROW
         ),
         delivery_row=JsonObject(Delivery.objects.filter(order=order), DELIVERY_ROW),
-        payment_row=Value(None, output_field=CharField()),
+        payment_row=JsonObject(Payment.objects.filter(order=order).shown_first(), PAYMENT_ROW),
         history_rows=JsonArray(
             OrderHistory.objects.filter(order=order).annotate(at_utc=UtcTime("at")).order_by("pk"),
             HISTORY_ROW,

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from shop.carts.models import CART_ROW, Cart
 from shop.customers.accounts import confirmed
@@ -14,15 +14,16 @@ from shop.database.refusal import Refusal, WrongPasswordError
 from shop.database.statements import JsonArray, JsonObject, Row
 from shop.jobs.models import Mail
 from shop.orders.document import ORDER_ROW, with_documents
-from shop.orders.models import IdempotencyKey, Order, OrderStatus
+from shop.orders.models import IdempotencyKey, Order, OrderStatus, PaymentStatus
 
 EXPORT_ROW = Row("Export", {"customer": "customer_row", "cart": "cart_row", "orders": "order_rows"})
 
 OPEN = (OrderStatus.PENDING, OrderStatus.PROCESSING, OrderStatus.SHIPPED)
+UNSETTLED = (PaymentStatus.OPEN, PaymentStatus.REFUNDING, PaymentStatus.DISPUTED)
 
 
 class OpenOrdersError(Refusal):
-    """An order of the customer is on its way."""
+    """An order of the customer is on its way, or its money is."""
 
     code = "open_orders"
     message = "An order is still on its way"
@@ -49,7 +50,7 @@ def erase(*, customer_id: int, current_password: str) -> None:
         if not customer:
             raise WrongPasswordError
         orders: QuerySet[Order] = Order.objects.filter(customer=customer)
-        if orders.filter(status__in=OPEN).exists():
+        if orders.filter(Q(status__in=OPEN) | Q(payments__status__in=UNSETTLED)).exists():
             raise OpenOrdersError
         forget_names(customer)
         if not orders.exists():

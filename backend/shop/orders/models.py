@@ -238,6 +238,11 @@ class PaymentStatus(models.TextChoices):
         """Those that keep the lines of an order as they are."""
         return *cls.live(), cls.REFUNDING
 
+    @classmethod
+    def unsettled(cls) -> tuple["PaymentStatus", ...]:
+        """Those in which something has still to happen."""
+        return cls.OPEN, cls.DISPUTED, cls.REFUNDING, cls.REFUND_FAILED
+
 
 class PaymentQuerySet(models.QuerySet["Payment"]):
     def live(self) -> Self:
@@ -246,6 +251,13 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
     def holding(self) -> Self:
         """Keep those that forbid changing the lines of their orders."""
         return self.filter(status__in=PaymentStatus.holding())
+
+    def unsettled_by_status(self) -> dict[str, int]:
+        """Return how many there are in each status in which something has still to happen."""
+        unsettled = self.filter(status__in=PaymentStatus.unsettled()).order_by()
+        return dict(
+            unsettled.values("status").annotate(payments=Count("pk")).values_list("status", "payments")
+        )
 
     def shown_first(self) -> Self:
         """Order by what an order shows: the one that is paid, else the last."""
@@ -289,10 +301,11 @@ class Payment(models.Model):
         db_table = "payment"
         default_permissions = ("view", "change")
         indexes = (
+            # Few of all payments, which jobs and /metrics look for.
             models.Index(
-                fields=["changed_at"],
-                condition=Q(status__in=["open", "refunding"]),
-                name="payment_waiting",
+                fields=["status"],
+                condition=Q(status__in=["open", "disputed", "refunding", "refund_failed"]),
+                name="payment_unsettled",
             ),
         )
         constraints = (

@@ -4,11 +4,24 @@ from collections.abc import Collection
 
 from django.db import transaction
 from django.db.models import CharField, Sum
+from django.utils import timezone
 
 from shop.catalog import stock
 from shop.database.refusal import MissingError, Refusal
+from shop.jobs.models import Job
+from shop.jobs.worker import MONEY
 from shop.orders.mails import OF_STATUS, tell
-from shop.orders.models import Actor, Delivery, Order, OrderHistory, OrderItem, OrderStatus
+from shop.orders.models import (
+    Actor,
+    Delivery,
+    Order,
+    OrderHistory,
+    OrderItem,
+    OrderStatus,
+    Payment,
+    PaymentProvider,
+    PaymentStatus,
+)
 
 TRANSITIONS = {
     OrderStatus.PENDING: (
@@ -26,6 +39,10 @@ TRANSITIONS = {
 
 CANCELLABLE = (OrderStatus.PENDING, OrderStatus.PROCESSING)
 """Where a customer may cancel."""
+
+CLOSE_PAGE = "shop.payments.expiring.close_page"
+REFUND = "shop.payments.refunding.refund"
+"""The jobs that cancelling leaves to the room of payments, which knows orders."""
 
 
 class IllegalTransitionError(Refusal):
@@ -53,8 +70,8 @@ def move(
 ) -> dict[int, OrderStatus]:
     """Move those of the orders with these keys that may go there; the others stay.
 
-    Cancelling gives back stock. `sources` narrows from where. Returns the keys of those that moved, each with
-    the status it came from.
+    Cancelling gives back stock, and begins to give back what was paid. `sources` narrows from where. Returns
+    the keys of those that moved, each with the status it came from.
     """
     from_ = [status for status, targets in TRANSITIONS.items() if to in targets]
     if sources is not None:
@@ -71,6 +88,7 @@ def move(
         [OrderHistory(order_id=key, status=to, by=by) for key in came_from], batch_size=5000
     )
     if came_from and to == OrderStatus.CANCELLED:
+        let_payments_go(came_from)
         stock.give_back(quantities_of(came_from))
     if kind := OF_STATUS.get(to):
         tell(kind, came_from)
@@ -81,6 +99,23 @@ def quantities_of(orders: Collection[int]) -> dict[int, int]:
     """Return how many of each product are in the lines of these orders."""
     lines = OrderItem.objects.filter(order__in=orders).order_by()
     return dict(lines.values("product").annotate(units=Sum("quantity")).values_list("product", "units"))
+
+
+def let_payments_go(orders: Collection[int]) -> None:
+    """Expire the open payments of orders that are locked, begin to refund the others; jobs do the rest."""
+    ends = {
+        PaymentStatus.OPEN: (PaymentStatus.EXPIRED, CLOSE_PAGE),
+        PaymentStatus.PAID: (PaymentStatus.REFUNDING, REFUND),
+        PaymentStatus.DISPUTED: (PaymentStatus.REFUNDING, REFUND),
+    }
+    live = Payment.objects.filter(order__in=orders).live().order_by("pk").select_for_update(no_key=True)
+    found = list(live.values_list("pk", "status", "provider", "amount"))
+    for status, (end, task) in ends.items():
+        some = {key: (by, amount) for key, present, by, amount in found if present == status}
+        Payment.objects.filter(pk__in=some, status=status).update(status=end, changed_at=timezone.now())
+        # What came by invoice staff send back; of nothing there is nothing to send.
+        calls = [(key,) for key, (by, amount) in some.items() if by != PaymentProvider.INVOICE or not amount]
+        Job.objects.enqueue(task, calls, queue=MONEY)
 
 
 @transaction.atomic

@@ -68,6 +68,7 @@ NOUNS = {
     "the next tokens": "TokensForm",
     "the line": "CartLine",
     "the order": "Order",
+    "the payment": "Payment",
     "`{}`": "NoBody",
 }
 

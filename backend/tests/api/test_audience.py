@@ -11,6 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from shop.models import Cart, Customer, Order, RefreshToken
+from shop.payments.settling import mark_paid
 from shop.urls import urlpatterns
 from tests.support.calling import bearer
 from tests.support.openapi import assert_answer
@@ -59,6 +60,8 @@ ROWS = {
     "POST customer/<customer_id>/orders/": (OWN_WRITE, ""),
     "GET customer/<customer_id>/orders/<order_id>/": (OWN_READ, "view_order"),
     "POST customer/<customer_id>/orders/<order_id>/cancel/": (OWN_WRITE, ""),
+    "GET customer/<customer_id>/orders/<order_id>/payment/": (OWN_READ, "view_order"),
+    "POST customer/<customer_id>/orders/<order_id>/payment/": (OWN_WRITE, ""),
     "GET orders/": (STAFF_LIST, "view_order"),
     "GET order/<order_id>/": (OWN_READ, "view_order"),
     "POST order/<order_id>/status/": (STAFF_WRITE, "change_order"),
@@ -101,15 +104,17 @@ def test_every_path_and_method_has_a_row() -> None:
     assert heads == {row for row in ROWS if row.startswith("GET")}
 
 
-def test_there_is_nothing_beside_the_api_and_the_admin() -> None:
-    """The admin has a sign-in of its own, and `/` only leads there."""
+def test_there_is_little_beside_the_api_and_the_admin() -> None:
+    """The admin has a sign-in of its own, `/` only leads there, and a payment's page has a secret address."""
     paths = {path for path, _ in patterns(get_resolver())}
-    assert {path for path in paths if not path.startswith(("shop/api/", "admin/"))} == {"", "favicon.ico"}
+    others = {path for path in paths if not path.startswith(("shop/api/", "admin/"))}
+    assert others == {"", "favicon.ico", "shop/pay/<slug:token>/"}
 
 
 @pytest.fixture
 def ids(order: Order, cart: Cart, jonas: Customer) -> dict[str, int]:
-    """What belongs to Deborah."""
+    """What belongs to Deborah, whose order is paid."""
+    mark_paid(orders=[order.pk])
     product = cart.items.get().product_id
     return {"customer_id": order.customer_id, "order_id": order.pk, "product_id": product}
 
@@ -186,7 +191,7 @@ def test_what_is_missing_is_missing_to_those_who_may(row: str, client: Client, s
         ids = dict.fromkeys(("customer_id", "order_id"), missing)
         answer = call(client, row, ids, bearer(boss))
         assert answer.status_code == 404
-        assert re.fullmatch("(Customer|Order|Cart) not found", answer.json()["error"])
+        assert re.fullmatch("(Customer|Order|Cart|Payment) not found", answer.json()["error"])
 
 
 @pytest.mark.parametrize("row", ROWS)

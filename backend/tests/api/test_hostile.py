@@ -84,6 +84,7 @@ def known(
         "token": [signing.dumps([deborah.pk, digest], salt=RESET_SALT), fresh.access],
         "expected_total": ["471.98", "0.00"],
         "product_id": [gloves.pk],
+        "return_url": ["", "https://shop.example/", "https://elsewhere.example/"],
     }
     return Known(
         {"customer_id": deborah.pk, "order_id": Order.objects.get().pk, "product_id": gloves.pk},

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from shop.models import Customer, Delivery, Order, OrderHistory, OrderItem, OrderStatus, Product
+from shop.models import Customer, Delivery, Order, OrderHistory, OrderItem, OrderStatus, Payment, Product
 from shop.orders.books import faults
 from shop.orders.models import Actor
 from shop.orders.workflow import TRANSITIONS, move
@@ -41,6 +41,10 @@ def check_shop(capsys: pytest.CaptureFixture[str]) -> Callable[[], tuple[int, li
 
     return run
 
+
+LIVE_UNIQUE = """
+CREATE UNIQUE INDEX payment_live_unique ON payment (order_id) WHERE status IN ('open', 'paid', 'disputed')
+"""
 
 Check = Callable[[], tuple[int, list[str]]]
 
@@ -135,6 +139,39 @@ def test_an_order_that_was_not_placed_here_begins_with_its_first_change(order: O
     assert faults() == []
 
 
+@pytest.mark.parametrize(
+    ("status", "payments", "expected"),
+    [
+        ("pending", [("open", "471.98")], []),
+        ("processing", [("paid", "471.98"), ("refunded", "1.00"), ("expired", "1.00")], []),
+        ("pending", [("disputed", "1.00")], []),
+        ("cancelled", [("refunding", "471.98"), ("refund_failed", "471.98"), ("expired", "471.98")], []),
+        ("pending", [("open", "1.00")], ["its total is 471.98, its payment is of 1.00"]),
+        ("pending", [("paid", "500.00")], ["its total is 471.98, its payment is of 500.00"]),
+        ("cancelled", [("paid", "471.98")], ["it is cancelled, and paid without a refund"]),
+        ("cancelled", [("disputed", "1.00")], ["it is cancelled, and paid without a refund"]),
+        ("processing", [("paid", "471.98"), ("open", "471.98")], ["it has 2 live payments"]),
+    ],
+)
+def test_payments(
+    check_shop: Check, order: Order, status: str, payments: list[tuple[str, str]], expected: list[str]
+) -> None:
+    Order.objects.update(status=status)
+    with connection.cursor() as cursor:
+        # Without the index that forbids two live ones.
+        cursor.execute("DROP INDEX payment_live_unique")
+        try:
+            for state, amount in payments:
+                order.payments.create(
+                    provider="invoice", status=state, amount=Decimal(amount), currency="EUR"
+                )
+            lines = [f"order {order.pk}: {fault}" for fault in expected]
+            assert check_shop() == ((1, lines) if lines else (0, ["The books balance."]))
+        finally:
+            Payment.objects.all().delete()
+            cursor.execute(LIVE_UNIQUE)
+
+
 def test_all_is_of_one_moment(deborah: Customer) -> None:
     """What one transaction mends and breaks while the check goes on is as it was when the check began."""
     order = placed(Order.objects.create(customer=deborah, total_amount=5), "pending")
@@ -159,4 +196,4 @@ def test_its_cost_does_not_grow_with_the_faults(deborah: Customer, gloves: Produ
     )
     with CaptureQueriesContext(connection) as queries:
         assert len(faults()) == 500
-    assert len(queries) == 7  # four checks, how they are to see the shop, BEGIN and COMMIT
+    assert len(queries) == 8  # five checks, how they are to see the shop, BEGIN and COMMIT

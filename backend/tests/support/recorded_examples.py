@@ -52,7 +52,7 @@ def examples_of_writes(calls: list[dict[str, Any]], printed: list[Any]) -> Itera
         headers = {key: value for key, value in call["headers"].items() if key == "Idempotency-Key"}
         body = (
             {member: hidden.get(value, value) for member, value in call["body"].items()}
-            if call["body"]
+            if call["body"] is not None
             else None
         )
         shown = {} if call["answer"] is None else {"answer": usual(answer)}
@@ -69,7 +69,7 @@ def differing(printed: Any, answered: Any) -> Iterator[tuple[str, str]]:
                 yield answered[name], value
 
 
-USUAL = {"order_date": "2026-11-24", "at": "2026-11-24T09:30:00Z"}
+USUAL = {"order_date": "2026-11-24", "at": "2026-11-24T09:30:00Z", "created_at": "2026-11-24T09:31:00Z"}
 
 
 def usual(printed: Any) -> Any:

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
-from shop.models import Cart, Customer, Order, Product
+from shop.models import Cart, Customer, Order, Payment, Product
 from tests.support.serving import Shop, serving
 
 pytestmark = pytest.mark.slow
@@ -124,16 +124,24 @@ def test_the_shop_is_read_from_the_database(
     Cart.objects.create(customer=jonas)  # it is empty
     Order.objects.create(customer=jonas, status="pending", total_amount="0.10")
     Order.objects.create(customer=jonas, status="pending", total_amount="0.20")
+    for status in ("open", "paid"):
+        Payment.objects.create(
+            order=Order.objects.create(customer=jonas, total_amount=0),
+            amount=1,
+            currency="EUR",
+            provider="invoice",
+            status=status,
+        )
     with CaptureQueriesContext(connection) as captured:
         found = parse(client.get("/metrics").content.decode())
-    assert len(captured) == 3
+    assert len(captured) == 5
     shop = {
         name.removesuffix("{}"): value
         for name, value in found.items()
         if name.startswith("shop_") and not name.startswith("shop_request")
     }
     assert shop == {
-        "shop_orders{status=pending}": 2,
+        "shop_orders{status=pending}": 4,
         "shop_orders{status=processing}": 0,
         "shop_orders{status=shipped}": 0,
         "shop_orders{status=completed}": 1,
@@ -143,8 +151,15 @@ def test_the_shop_is_read_from_the_database(
         "shop_revenue{status=shipped}": 0,
         "shop_revenue{status=completed}": 471.98,
         "shop_revenue{status=cancelled}": 0,
+        "shop_payments{status=open}": 1,
+        "shop_payments{status=disputed}": 0,
+        "shop_payments{status=refunding}": 0,
+        "shop_payments{status=refund_failed}": 0,
         "shop_low_stock_products": 1,
         "shop_open_carts": 1,
+        "shop_jobs_waiting": 0,
+        "shop_jobs_dead": 0,
+        "shop_jobs_oldest_due_seconds": 0,
         "shop_database_up": 1,
     }
 
