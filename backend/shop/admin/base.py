@@ -5,7 +5,7 @@ A change writes only what was changed, a deletion is counted instead of listed, 
 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from functools import partial
@@ -14,9 +14,11 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import BadRequest, ValidationError
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import (
@@ -96,6 +98,21 @@ def cascade(
         for table, paths in cascade(related, to_here, (*above, model)).items():
             found.setdefault(table, []).extend(paths)
     return found
+
+
+def log_changes(request: HttpRequest, model: type[Model], changes: Mapping[int, str]) -> None:
+    """Write into the log of each of these rows, by its key, what the user changed."""
+    LogEntry.objects.bulk_create(
+        LogEntry(
+            user_id=request.user.pk,  # type: ignore[misc]
+            content_type=ContentType.objects.get_for_model(model),
+            object_id=key,
+            object_repr=str(model(pk=key)),
+            action_flag=CHANGE,
+            change_message=text,
+        )
+        for key, text in changes.items()
+    )
 
 
 def is_lock_conflict(error: OperationalError) -> bool:
@@ -307,8 +324,8 @@ class ShopAdmin(OptimisticLocking, SafeAdmin):
     number_field = ""
     """The column in which a search for a number looks, and in no other."""
 
-    restriction = ("", "", "")
-    """The relation that keeps a row from being deleted, and how to say so of one and of many rows."""
+    restriction: tuple[Count, str, str] | None = None
+    """What keeps a row from being deleted, and how to say so of one and of many such rows."""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow the lookups of the admin's own pages; others could guess a password hash letter by letter."""
@@ -379,13 +396,14 @@ class ShopAdmin(OptimisticLocking, SafeAdmin):
         name = capfirst(self.opts.verbose_name)
         links: list[str] = [format_html("{}: {}", name, change_link(obj)) for obj in objs]
         problem = getattr(request, "problem", None)
-        return links, counts, forbidden, problem.messages if problem else self.reasons_to_keep(keys)
+        return links, counts, forbidden, problem.messages if problem else self.reasons_to_keep(objs)
 
-    def reasons_to_keep(self, keys: Sequence[int]) -> list[str]:
+    def reasons_to_keep(self, objs: Sequence[Model]) -> list[str]:
         """Return a line for each of these objects that cannot be deleted, in one query."""
-        relation, one, many = self.restriction
-        if not relation:
+        if not self.restriction:
             return []
-        kept = self.model._default_manager.filter(pk__in=keys).annotate(number=Count(relation))
-        kept = kept.filter(number__gt=0).order_by("pk")
-        return [f"{obj}: {ngettext(one, many, obj.number) % obj.number}" for obj in kept]
+        number, one, many = self.restriction
+        rows = self.model._default_manager.filter(pk__in=[obj.pk for obj in objs]).annotate(number=number)
+        kept = dict(rows.filter(number__gt=0).order_by("pk").values_list("pk", "number"))
+        by_key = {obj.pk: obj for obj in objs}
+        return [f"{by_key[key]}: {ngettext(one, many, number) % number}" for key, number in kept.items()]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.safestring import SafeString
 
@@ -25,7 +25,7 @@ class CategoryAdmin(ShopAdmin):
     list_display = ("category_name", "its_products")
     search_fields = ("category_name",)
     ordering = ("category_name", "category_id")
-    restriction = ("products", "has %d product", "has %d products")
+    restriction = (Count("products"), "has %d product", "has %d products")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Add number_of_products."""
@@ -79,7 +79,7 @@ class ProductAdmin(ShopAdmin):
     autocomplete_fields = ("category",)
     ordering = ("product_id",)
     actions = ("export",)
-    restriction = ("order_items", "part of %d order line", "part of %d order lines")
+    restriction = (Count("order_items"), "part of %d order line", "part of %d order lines")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet, search_term: str

@@ -1,5 +1,6 @@
 """Customers in the admin."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -11,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from shop.admin.base import ShopAdmin, list_link, number_of
 from shop.admin.forms import CustomerForm
+from shop.admin.payments import kept_by_payments
 from shop.admin.stock import held_back
 from shop.catalog import stock
 from shop.customers.models import Customer
@@ -28,6 +30,7 @@ class CustomerAdmin(ShopAdmin):
     search_fields = ("customer_id__exact", "first_name", "last_name", "email", "plz", "ort")
     search_help_text = "The number, name, e-mail address, postal code or town of a customer"
     ordering = ("last_name", "first_name", "customer_id")
+    restriction = kept_by_payments("their orders have", "orders__")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Add number_of_orders."""
@@ -54,6 +57,12 @@ class CustomerAdmin(ShopAdmin):
         if password := form.cleaned_data["new_password"]:
             obj.set_password(password)
         super().save_model(request, obj, form, change)
+
+    def lock_to_delete(self, keys: Iterable[Any]) -> None:
+        """Lock their orders, too, so that no payment of one begins meanwhile."""
+        super().lock_to_delete(keys)
+        orders = Order.objects.filter(customer__in=keys).order_by("pk")
+        list(orders.select_for_update(no_key=True).values_list("pk"))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Delete the customer, and give back what their orders hold of the stock."""

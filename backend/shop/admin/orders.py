@@ -2,30 +2,47 @@
 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
+from functools import partial
 from itertools import starmap
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import display_for_value
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import OperationalError, transaction
 from django.db.models import Model, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.urls import path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
 
-from shop.admin.base import LineInline, ShopAdmin, Subtotal, change_link, hold_customer, is_lock_conflict
+from shop.admin.base import (
+    LineInline,
+    ShopAdmin,
+    Subtotal,
+    change_link,
+    hold_customer,
+    is_lock_conflict,
+    log_changes,
+)
 from shop.admin.csv_export import csv_response
 from shop.admin.forms import HOW_IT_IS_SENT, OrderForm, OrderItemForm
+from shop.admin.payments import (
+    FASTER,
+    answer_act,
+    kept_by_payments,
+    money_and_mails,
+    word,
+)
 from shop.admin.stock import held_back, stock_follows
 from shop.catalog import stock
 from shop.orders import workflow
 from shop.orders.checkout import LARGEST_TOTAL
+from shop.orders.lines import LinesFixedError, check_lines_free
 from shop.orders.models import (
     Actor,
     Delivery,
@@ -35,7 +52,9 @@ from shop.orders.models import (
     OrderItemQuerySet,
     OrderQuerySet,
     OrderStatus,
+    Payment,
 )
+from shop.payments.settling import mark_paid
 
 MOVES = {
     "process": OrderStatus.PROCESSING,
@@ -46,7 +65,7 @@ MOVES = {
 """Where the actions, and the buttons of the same names, move an order."""
 
 MOVE_AT_ONCE = 50_000
-"""How many orders can be moved in one go; each stays locked until all of them have moved."""
+"""How many orders can be moved or paid in one go; each stays locked until all of them have been."""
 
 
 def move_asked_for(request: HttpRequest) -> OrderStatus | None:
@@ -87,7 +106,8 @@ class OrderAdmin(ShopAdmin):
     date_hierarchy = "order_date"
     autocomplete_fields = ("customer",)
     ordering = ("-order_date", "-order_id")
-    actions = (*MOVES, "export")
+    actions = (*MOVES, "mark_paid", "export")
+    restriction = kept_by_payments("has")
 
     @admin.display(description="customer", ordering="customer")
     def its_customer(self, order: Any) -> SafeString:
@@ -99,6 +119,26 @@ class OrderAdmin(ShopAdmin):
         super().lock(keys)
         deliveries = Delivery.objects.filter(order__in=keys).order_by("pk")
         list(deliveries.select_for_update(no_key=True).values_list("pk"))
+
+    def get_urls(self) -> list[Any]:
+        """Add the address of the button that marks an order as paid."""
+        view = self.admin_site.admin_view(require_POST(self.mark_one_paid))
+        return [path("<path:object_id>/mark_paid/", view, name="shop_order_mark_paid"), *super().get_urls()]
+
+    def mark_one_paid(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Mark an order as paid, if its total is what its page showed."""
+        act = partial(self.mark_this_paid, request)
+        return answer_act(self, request, object_id, "shop.change_order", act)
+
+    def mark_this_paid(self, request: HttpRequest, order: Order) -> str:
+        """Mark a locked order as paid, or raise ValidationError with what it is now."""
+        if str(order.total_amount) != request.POST.get("seen"):
+            raise ValidationError(f"The total is {order.total_amount:,} now. Nothing was changed.")
+        if not self.mark_paid_and_log(request, [order.pk]):
+            payment = Payment.objects.filter(order=order).holding().first()
+            now = (payment, word(payment)) if payment else (order, order.status)
+            raise ValidationError(FASTER.format(*now))
+        return f"{order} is paid now."
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Show the delivery where there is one, and the history of an order that is no new one."""
@@ -144,6 +184,8 @@ class OrderAdmin(ShopAdmin):
         obj: Any = None,
     ) -> Any:
         """Offer a button for each status that the order may go to, beside those that only save it."""
+        if obj:
+            context |= money_and_mails(request, obj)
         if obj and self.has_change_permission(request, obj):
             targets = workflow.TRANSITIONS[obj.status]
             context["moves"] = [name for name, status in MOVES.items() if status in targets]
@@ -179,6 +221,11 @@ class OrderAdmin(ShopAdmin):
         The stock comes before the check of the foreign keys, as who deletes a product locks it in that order.
         """
         order = form.instance
+        if any(formset.has_changed() for formset in formsets):
+            try:
+                check_lines_free([order.pk])
+            except LinesFixedError as error:
+                raise ValidationError(f"{error}.") from error
         with stock_follows([] if order.status == OrderStatus.CANCELLED else [order.pk]):
             for formset in formsets:
                 self.save_formset(request, form, formset, change)
@@ -231,31 +278,52 @@ class OrderAdmin(ShopAdmin):
         """Move the selected orders to cancelled."""
         self.move(request, queryset, OrderStatus.CANCELLED)
 
+    @admin.action(permissions=["change"], description="Mark selected %(verbose_name_plural)s as paid")
+    def mark_paid(self, request: HttpRequest, queryset: OrderQuerySet) -> None:
+        """Mark the selected orders as paid."""
+        why = (
+            "it is paid already, cancelled or paid online",
+            "they are paid already, cancelled or paid online",
+        )
+        self.act(request, queryset, partial(self.mark_paid_and_log, request), "paid", why)
+
     def move(self, request: HttpRequest, queryset: OrderQuerySet, status: OrderStatus) -> None:
-        """Move the orders to this status, write it into their history, and say how many moved and stayed."""
+        """Move the selected orders to this status."""
+        why = ("it is as far already, or closed", "they are as far already, or closed")
+        self.act(request, queryset, partial(self.move_and_log, request, status=status), status, why)
+
+    def act(
+        self,
+        request: HttpRequest,
+        queryset: OrderQuerySet,
+        act_and_log: Callable[[Sequence[int]], Collection[int]],
+        become: str,
+        why_not: tuple[str, str],
+    ) -> None:
+        """Act on the selected orders, and say how many became what they should, and how many stayed.
+
+        `why_not` are the reasons to stay of one and of many.
+        """
         selected = list(queryset.values_list("pk", flat=True)[: MOVE_AT_ONCE + 1])
         if len(selected) > MOVE_AT_ONCE:
             text = f"More than {MOVE_AT_ONCE:,} orders are selected: move fewer at once."
             self.message_user(request, text, messages.ERROR)
             return
         try:
-            moved = self.move_and_log(request, selected, status)
+            done = act_and_log(selected)
         except OperationalError as error:
             if not is_lock_conflict(error):
                 raise
             text = "Somebody else is changing some of these orders at this moment. Try again."
             self.message_user(request, text, messages.ERROR)
             return
-        if moved:
-            text = ngettext("%d order is %s now.", "%d orders are %s now.", len(moved))
-            self.message_user(request, text % (len(moved), status), messages.SUCCESS)
-        if stayed := len(selected) - len(moved):
-            text = ngettext(
-                "%d order stayed as it was: it is as far already, or closed.",
-                "%d orders stayed as they were: they are as far already, or closed.",
-                stayed,
-            )
-            self.message_user(request, text % stayed, messages.WARNING)
+        if done:
+            text = ngettext("%d order is %s now.", "%d orders are %s now.", len(done))
+            self.message_user(request, text % (len(done), become), messages.SUCCESS)
+        if stayed := len(selected) - len(done):
+            one, many = why_not
+            text = ngettext("%d order stayed as it was: %s.", "%d orders stayed as they were: %s.", stayed)
+            self.message_user(request, text % (stayed, ngettext(one, many, stayed)), messages.WARNING)
 
     @transaction.atomic
     def move_and_log(
@@ -267,18 +335,16 @@ class OrderAdmin(ShopAdmin):
     ) -> dict[int, OrderStatus]:
         """Move orders, and write it into the log of each; take and return what workflow.move() does."""
         moved = workflow.move(orders=orders, to=status, by=Actor.STAFF, sources=sources)
-        LogEntry.objects.bulk_create(
-            LogEntry(
-                user_id=request.user.pk,  # type: ignore[misc]
-                content_type=ContentType.objects.get_for_model(Order),
-                object_id=key,
-                object_repr=str(Order(pk=key)),
-                action_flag=CHANGE,
-                change_message=f"Changed Status from {came_from} to {status}.",
-            )
-            for key, came_from in moved.items()
-        )
+        changes = {key: f"Changed Status from {came_from} to {status}." for key, came_from in moved.items()}
+        log_changes(request, Order, changes)
         return moved
+
+    @transaction.atomic
+    def mark_paid_and_log(self, request: HttpRequest, orders: Sequence[int]) -> list[int]:
+        """Mark as paid those of these orders that can be, and write it into the log of each; return them."""
+        paid = mark_paid(orders=orders)
+        log_changes(request, Order, dict.fromkeys(paid, "Marked as paid."))
+        return paid
 
     @admin.action(permissions=["view"], description="Export selected %(verbose_name_plural)s as CSV")
     def export(self, request: HttpRequest, queryset: QuerySet) -> StreamingHttpResponse:
@@ -297,6 +363,7 @@ class OrderItemAdmin(Subtotal, ShopAdmin):
     search_fields = ("product__name",)
     search_help_text = "The number of an order, or the name of a product"
     number_field = "order_id"
+    restriction = kept_by_payments("its order has", "order__")
     ordering = ("-order_item_id",)
     parent = "order"
 

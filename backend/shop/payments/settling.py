@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django_tasks import task
 
@@ -133,19 +133,20 @@ def refunded(payment: Payment, **columns: Any) -> None:
         tell("refunded", [payment.order_id])
 
 
-@transaction.atomic
-def mark_paid(*, orders: Collection[int]) -> int:
-    """Write down that the invoices of these orders were paid, for the staff; return of how many.
-
-    Left out are orders that are cancelled, paid, or paid elsewhere.
-    """
-    settled = Payment.objects.filter(order=OuterRef("pk")).live().exclude(status=PaymentStatus.OPEN)
+def payable(orders: QuerySet[Order]) -> QuerySet[Order]:
+    """Keep what staff can mark as paid: by invoice, not cancelled, with no money here or going back."""
+    settled = Payment.objects.filter(order=OuterRef("pk")).holding().exclude(status=PaymentStatus.OPEN)
     by_invoice = Q(delivery=None) | Q(delivery__payment_provider=PaymentProvider.INVOICE)
-    payable = Order.objects.filter(by_invoice, pk__in=orders).exclude(status=OrderStatus.CANCELLED)
-    locked = payable.order_by("pk").select_for_update(no_key=True, of=("self",))
-    held = {order.pk: order for order in locked}
-    unpaid = Order.objects.filter(~Exists(settled), pk__in=held).order_by("pk").values_list("pk", flat=True)
-    keys = list(unpaid)
+    return orders.filter(by_invoice, ~Exists(settled)).exclude(status=OrderStatus.CANCELLED)
+
+
+@transaction.atomic
+def mark_paid(*, orders: Collection[int]) -> list[int]:
+    """Write down that those of these orders that are payable were paid, for the staff; return their keys."""
+    locked = Order.objects.filter(pk__in=orders).order_by("pk").select_for_update(no_key=True)
+    list(locked.values_list("pk"))
+    held = {order.pk: order for order in payable(Order.objects.filter(pk__in=orders)).order_by("pk")}
+    keys = list(held)
     now = timezone.now()
     open_ones = Payment.objects.filter(order__in=keys, status=PaymentStatus.OPEN)
     begun = set(open_ones.values_list("order", flat=True))
@@ -169,7 +170,7 @@ def mark_paid(*, orders: Collection[int]) -> int:
     )
     move(orders=keys, to=OrderStatus.PROCESSING, by=Actor.STAFF, sources=[OrderStatus.PENDING])
     tell("paid", keys)
-    return len(keys)
+    return keys
 
 
 @transaction.atomic

@@ -15,7 +15,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from shop.models import Cart, Customer, Order, Product
+from shop.models import Cart, Customer, Order, Payment, Product
 from shop.orders.models import Delivery
 from tests.support.browser import WAIT_SECONDS, stopped_by_policy
 from tests.support.serving import developing
@@ -95,6 +95,23 @@ def test_an_order_is_sent_by_a_button(
     assert [button.get_attribute("value") for button in buttons][-2:] == ["Complete", "Cancel"]
     delivery = Delivery.objects.get()
     assert (delivery.carrier, delivery.tracking_number) == ("DHL", "JJD1")
+
+
+def test_a_payment_is_given_back_by_a_button(
+    browser: Chrome, signed_in: LiveServer, find: Callable[[str], WebElement], placed: Order
+) -> None:
+    """It is no button of the form around it."""
+    payment = Payment.objects.create(
+        order=placed, provider="stripe", status="paid", amount=placed.total_amount, currency="EUR"
+    )
+    browser.get(f"{signed_in}/admin/shop/order/{placed.pk}/change/")
+    find("#id_carrier").send_keys("DHL", Keys.ENTER)
+    assert find(".messagelist .success").text == f"The order “Order {placed.pk}” was changed successfully."
+    browser.get(f"{signed_in}/admin/shop/order/{placed.pk}/change/")
+    find(".payments button").click()
+    assert find(".messagelist .success").text == f"Payment {payment.pk} is refunding now."
+    assert find(".payments tbody").text.split()[2:5] == ["Refunding", "1446.67", "EUR"]
+    assert not browser.find_elements(By.CSS_SELECTOR, ".payments button")
 
 
 def test_the_policy_stops_what_stands_in_a_page(browser: Chrome, signed_in: LiveServer) -> None:
