@@ -26,6 +26,7 @@ class LookOnly(ShopAdmin):
 class JobAdmin(LookOnly):
     list_display = ("job_id", "task", "status", "attempts", "enqueued_at", "due_at", "finished_at", "error")
     list_filter = ("status", "queue", "task")
+    link_lookups = ("status__exact", "queue", "task")
     ordering = ("-job_id",)
     actions = ("retry", "discard")
 
@@ -51,5 +52,6 @@ class JobAdmin(LookOnly):
 class MailAdmin(LookOnly):
     list_display = ("mail_id", "kind", "recipients", "subject", "written_at", "sent_at", "dropped")
     list_filter = ("kind",)
+    link_lookups = ("kind",)
     search_fields = ("recipients", "subject")
     ordering = ("-mail_id",)
