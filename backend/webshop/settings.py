@@ -256,6 +256,10 @@ STRIPE_API_BASE = env_origin("STRIPE_API_BASE") or "https://api.stripe.com"
 if SHOP_PAYMENT == "stripe" and not (STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRETS and SHOP_URL):
     message = "SHOP_PAYMENT=stripe needs STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET and SHOP_URL"
     raise ImproperlyConfigured(message)
+# Also a shop that takes no new payments by Stripe hears of the old ones, and gives them back.
+if (STRIPE_SECRET_KEY or STRIPE_WEBHOOK_SECRETS) and not find_spec("stripe"):
+    message = "STRIPE_SECRET_KEY or STRIPE_WEBHOOK_SECRET is set: install stripe, uv sync --extra stripe"
+    raise ImproperlyConfigured(message)
 if DEBUG and not EMAIL_HOST:
     EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import warnings
 from contextlib import redirect_stdout
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
@@ -223,6 +223,20 @@ def test_a_file_that_holds_no_secret_is_one_line(
     with pytest.raises(ImproperlyConfigured) as refusal:
         load(checkout, DEBUG="1", **{f"{name}_FILE": str(path)})
     assert str(refusal.value) == f"{name}_FILE: {path} cannot be read: {problem}"
+
+
+@pytest.mark.parametrize("name", ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"])
+def test_stripe_without_its_library_is_one_line(checkout: Path, name: str) -> None:
+    """Also where it takes no new payments: old ones may have to be given back."""
+    found = find_spec
+    with (
+        patch("importlib.util.find_spec", lambda package: None if package == "stripe" else found(package)),
+        pytest.raises(ImproperlyConfigured) as refusal,
+    ):
+        load(checkout, DEBUG="1", SHOP_PAYMENT="invoice", **{name: "x"})
+    message = "STRIPE_SECRET_KEY or STRIPE_WEBHOOK_SECRET is set: install stripe, uv sync --extra stripe"
+    assert str(refusal.value) == message
+    load(checkout, DEBUG="1", SHOP_PAYMENT="invoice", **{name: "x"})
 
 
 def test_a_directory_is_no_secret(checkout: Path, tmp_path: Path) -> None:
