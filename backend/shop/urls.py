@@ -33,7 +33,7 @@ from shop.orders.endpoints import (
     orders,
     set_status,
 )
-from shop.payments.endpoints import order_payment, pay_order
+from shop.payments.endpoints import order_payment, pay_order, stripe_webhook
 
 app_name = "shop"
 
@@ -119,6 +119,7 @@ urlpatterns: list[URLPattern] = [
         GET=order_payment,
         POST=pay_order,
     ),
+    route("payment/stripe/webhook/", "stripe-webhook", POST=stripe_webhook),
     route("orders/", "orders", GET=orders),
     route("order/<int:order_id>/", "order-details", GET=order_details),
     route("order/<int:order_id>/status/", "order-status", POST=set_status),

@@ -15,14 +15,14 @@ from django.http.request import UnreadablePostError
 from shop.api.errors import ApiError
 
 MAX_BYTES = 64 * 1024
-"""A longer body is refused."""
+"""A longer body of JSON is refused."""
 
 MAX_DISCARDED_BYTES = 1024 * 1024
 """How much of a body that is too long is read and thrown away: a client that still sends reads no answer."""
 
 NO_LENGTH = "Send the body with a Content-Length"
 NO_JSON = "Send the body as application/json"
-TOO_LONG = f"The body is longer than {MAX_BYTES // 1024} KiB"
+BROKEN_OFF = "The body broke off"
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """What PostgreSQL's text cannot hold: the null byte, and half a surrogate pair."""
@@ -34,22 +34,44 @@ def parse_body(request: HttpRequest, *, is_wanted: bool) -> dict[str, Any]:
     Raises ApiError: 415 for another type than JSON, 411 for a body of unknown length, 413 for one that is too
     long, 400 for one that is no JSON object, has a member twice, or holds what cannot be stored.
     """
+    content = read_body(request, MAX_BYTES)
+    if not (content or is_wanted):
+        return {}
+    if request.content_type != "application/json" and (is_wanted or request.content_type):
+        raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, NO_JSON)
+    refuse_longer(request, content, MAX_BYTES)
+    return parse_object(content)
+
+
+def read_body(request: HttpRequest, most: int) -> bytes:
+    """Return the bytes of a body, one more than `most` if there are more.
+
+    Raises ApiError: 411 for a body of unknown length, 400 for one that breaks off.
+    """
     if "HTTP_TRANSFER_ENCODING" in request.META:
         raise ApiError(HTTPStatus.LENGTH_REQUIRED, NO_LENGTH)
     try:
-        content = request.read(MAX_BYTES + 1)
-        if len(content) < min(content_length(request), MAX_BYTES + 1):
+        content: bytes = request.read(most + 1)
+        if len(content) < min(content_length(request), most + 1):
             raise UnreadablePostError
-        if not (content or is_wanted):
-            return {}
-        if request.content_type != "application/json" and (is_wanted or request.content_type):
-            raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, NO_JSON)
-        if len(content) > MAX_BYTES:
-            request.read(MAX_DISCARDED_BYTES)
-            raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LONG)
     except UnreadablePostError:
-        raise not_valid({}, "The body broke off") from None
-    return parse_object(content)
+        raise not_valid({}, BROKEN_OFF) from None
+    return content
+
+
+def refuse_longer(request: HttpRequest, content: bytes, most: int) -> None:
+    """Raise ApiError (413) if this is more of a body than it may have."""
+    if len(content) > most:
+        try:
+            request.read(MAX_DISCARDED_BYTES)
+        except UnreadablePostError:
+            raise not_valid({}, BROKEN_OFF) from None
+        raise too_long(most)
+
+
+def too_long(most: int) -> ApiError:
+    message = f"The body is longer than {most // 1024} KiB"
+    return ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
 
 
 def content_length(request: HttpRequest) -> int:

@@ -16,7 +16,7 @@ from django.urls import URLPattern
 
 from shop.api.accept import CSV, JSON, PROBLEM
 from shop.api.audience import ANONYMOUS, EVERYBODY, Audience, unknown
-from shop.api.body import NO_JSON, NO_LENGTH, TOO_LONG
+from shop.api.body import MAX_BYTES, NO_JSON, NO_LENGTH, too_long
 from shop.api.errors import DATABASE_AWAY, RETRY_AFTER_SECONDS, ApiError
 from shop.api.limits import too_many
 from shop.api.query import parse_query
@@ -99,7 +99,7 @@ ERRORS: dict[str, Schema] = {
 }
 WRITING = (
     ApiError(HTTPStatus.LENGTH_REQUIRED, NO_LENGTH),
-    ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LONG),
+    too_long(MAX_BYTES),
     ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, NO_JSON),
     too_many(42),
 )

@@ -1,15 +1,21 @@
 """Payments over HTTP: for whom, which row, which QuerySet."""
 
+import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from shop.api.audience import Audience
+from shop.api.audience import ANONYMOUS, EVERYBODY, Audience
+from shop.api.body import not_valid, read_body, refuse_longer
 from shop.api.errors import RETRY_AFTER_SECONDS, ApiError
+from shop.api.limits import Usage
 from shop.api.reading import detail_endpoint
-from shop.api.writing import Write, write_endpoint
+from shop.api.writing import NoBody, Write, WriteEndpoint, perform, write_endpoint
+from shop.database.refusal import MissingError
 from shop.database.statements import Row, Statement
 from shop.orders.document import UtcTime
 from shop.orders.endpoints import own_order
@@ -23,6 +29,7 @@ from shop.payments.opening import (
     open_payment,
 )
 from shop.payments.provider import ProviderUnavailableError
+from shop.payments.webhook import BadEventError, read_event, take
 
 PAYMENT_ROW = Row(
     "Payment",
@@ -74,3 +81,46 @@ def pay_order(write: Write, *, customer_id: int, order_id: int) -> HttpResponse:
     (document,) = ONE.fetch(opened.payment_id)
     status = HTTPStatus.CREATED if opened.created else HTTPStatus.OK
     return HttpResponse(document, status=status, content_type="application/json")
+
+
+class NoSecretError(MissingError):
+    """Nobody can sign anything."""
+
+    message = "No secret of Stripe's events is set"
+
+
+MAX_EVENT_BYTES = 1024 * 1024
+SIGNATURE = re.compile("t=[0-9]+(,v[0-9]=[0-9a-f]+)+")
+
+
+class Webhook(WriteEndpoint):
+    """A write whose body is not the shop's to say, and which nobody is kept from sending again."""
+
+    def respond(self, request: HttpRequest, ids: Mapping[str, int], usage: Usage) -> HttpResponse:
+        return perform(self.act, Write(ANONYMOUS, {}, {}, request.headers, request, usage), ids)
+
+
+def take_event(write: Write) -> HttpResponse:
+    """Take an event that Stripe signed."""
+    if not settings.STRIPE_WEBHOOK_SECRETS:
+        raise NoSecretError
+    body = read_body(write.request, MAX_EVENT_BYTES)
+    refuse_longer(write.request, body, MAX_EVENT_BYTES)
+    signature = write.headers.get("Stripe-Signature", "")
+    try:
+        event = read_event(body, signature, settings.STRIPE_WEBHOOK_SECRETS)
+    except BadEventError:
+        raise not_valid({}, "This is no event that Stripe signed in the last 5 minutes") from None
+    if event:
+        take(event)
+    return JsonResponse({})
+
+
+stripe_webhook = Webhook(
+    take_event,
+    EVERYBODY,
+    NoBody,
+    answers={HTTPStatus.OK: NoBody},
+    refusals=[NoSecretError],
+    takes={"Stripe-Signature": SIGNATURE},
+)

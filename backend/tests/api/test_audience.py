@@ -23,6 +23,7 @@ CALLERS = ("anonymous", "other customer", "owner", "staff with", "staff without"
 
 PUBLIC = (200,) * 7
 PUBLIC_WRITE = (415,) * 7
+WEBHOOK = (404,) * 7
 OWN_READ = (401, 404, 200, 200, 404, 401, 200)
 STAFF_LIST = (401, 403, 403, 200, 403, 401, 200)
 OWN_WRITE = (401, 404, 415, 404, 404, 401, 401)
@@ -62,12 +63,13 @@ ROWS = {
     "POST customer/<customer_id>/orders/<order_id>/cancel/": (OWN_WRITE, ""),
     "GET customer/<customer_id>/orders/<order_id>/payment/": (OWN_READ, "view_order"),
     "POST customer/<customer_id>/orders/<order_id>/payment/": (OWN_WRITE, ""),
+    "POST payment/stripe/webhook/": (WEBHOOK, ""),
     "GET orders/": (STAFF_LIST, "view_order"),
     "GET order/<order_id>/": (OWN_READ, "view_order"),
     "POST order/<order_id>/status/": (STAFF_WRITE, "change_order"),
 }
-"""What each caller gets, where SHOP_API_AUTH is `required`; to a write that is let in, 415 for its body. And
-what staff need, besides being staff.
+"""What each caller gets, where SHOP_API_AUTH is `required`; to a write that is let in, 415 for its body; to
+Stripe 404, as it has no secret here. And what staff need, besides being staff.
 """
 
 OPEN = {
@@ -202,7 +204,7 @@ def test_open_opens_the_eight_and_nothing_else(
     settings.SHOP_API_AUTH = "open"
     settings.SHOP_RATE_LIMITS = "off"
     expected, _ = ROWS[row]
-    is_public = expected in (PUBLIC, PUBLIC_WRITE)
+    is_public = expected in (PUBLIC, PUBLIC_WRITE, WEBHOOK)
     for headers in ({}, *({"Authorization": value} for value in ("Bearer x", "Basic YTpi", "\xff\0"))):
         answer = call(client, row, ids, headers)
         assert answer.status_code == (200 if row in OPEN else expected[0] if is_public else 401)
