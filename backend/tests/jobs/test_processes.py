@@ -24,12 +24,13 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @contextmanager
-def worker(log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def worker(log: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run one until the block ends, with these variables."""
     with log.open("ab") as file:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "run_jobs"],
             cwd=BACKEND,
-            env=environment(),
+            env=environment(**more),
             stderr=file,
             preexec_fn=partial(end_with_parent, signal.SIGKILL),
         )
