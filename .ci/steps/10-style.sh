@@ -3,7 +3,7 @@
 needs shellcheck:shellcheck git:git
 
 shellcheck -x -s bash ../.ci/run ../.ci/steps/*.sh
-shellcheck entrypoint.sh production/*.sh ../docs/sell.sh
+shellcheck entrypoint.sh production/*.sh ../docs/sell.sh ../docs/pay.sh
 uv run ruff format --check .
 uv run ruff check .
 uv run mypy .

@@ -20,3 +20,13 @@ uv run manage.py showmigrations
 curl -sf $url/admin/login/ | grep -q Webshop
 stop || fail 'quickstart did not end well'
 [ ! -e .postgres/env ] || fail 'quickstart left its env file behind'
+
+SHOP_PAYMENT="test" uv run manage.py quickstart >pay.log &
+quickstart=$!
+wait_for 120 curl -sf $url/shop/api/products/
+sh ../docs/pay.sh
+sent() { uv run manage.py shell -c "assert Mail.objects.filter(sent_at__isnull=False, kind='$1').exists()"; }
+wait_for 60 sent shipped
+grep -q '^Subject: Your order' pay.log || fail 'the worker printed no mail'
+uv run manage.py check_shop
+stop || fail 'quickstart did not end well'

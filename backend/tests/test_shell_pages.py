@@ -1,6 +1,7 @@
-"""The blocks of docs/SELLING.md, and of the writing part of docs/API.md, run as a script each."""
+"""The blocks of docs/SELLING.md, docs/PAYING.md and the writing part of docs/API.md, run as a script each."""
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -20,9 +21,9 @@ from tests.support.recorded_curl import recorded, recording
 from tests.support.recorded_examples import examples_of_reads, examples_of_writes, reads
 from tests.support.serving import serving
 
-SCRIPT = ROOT / "docs" / "sell.sh"
+SCRIPTS = {"SELLING.md": "sell.sh", "PAYING.md": "pay.sh"}
 PAGES = {
-    "SELLING.md": (ROOT / "docs" / "SELLING.md").read_text(),
+    **{name: (ROOT / "docs" / name).read_text() for name in SCRIPTS},
     "API.md": writing_part(),
 }
 
@@ -56,8 +57,9 @@ def assert_shown(printed: Any, answered: Any) -> None:
         assert printed == answered
 
 
-def test_the_page_shows_the_script() -> None:
-    assert SCRIPT.read_text().partition("\n\n")[2] == "\n".join(blocks("SELLING.md", "sh"))
+@pytest.mark.parametrize(("page", "script"), SCRIPTS.items())
+def test_the_page_shows_the_script(page: str, script: str) -> None:
+    assert (ROOT / "docs" / script).read_text().partition("\n\n")[2] == "\n".join(blocks(page, "sh"))
 
 
 @pytest.mark.slow
@@ -71,11 +73,13 @@ def test_the_script_answers_what_the_page_shows(
     # As production hashes it: the server does not know the hash of the tests.
     password = make_password("admin123", hasher="pbkdf2_sha256")
     User.objects.create(username="admin", password=password, is_staff=True, is_superuser=True)
-    with serving(tmp_path, "--workers=1") as shop:
+    payment = {"SHOP_PAYMENT": "test", "SHOP_PAYMENT_TEST": "1"} if page == "PAYING.md" else {}
+    with serving(tmp_path, "--workers=1", **payment) as shop:
         statuses = [shop.get(path, Accept=accept or "*/*").status for accept, path, _ in reads()]
         run = subprocess.run(
             ["sh", "-euc", "\n".join(blocks(page, "sh"))],
-            env=recording(tmp_path) | {"SHOP": f"http://127.0.0.1:{shop.port}"},
+            env=(recording(tmp_path) if page == "API.md" else {"PATH": os.environ["PATH"]})
+            | {"SHOP": f"http://127.0.0.1:{shop.port}"},
             capture_output=True,
             text=True,
             check=True,

@@ -39,7 +39,8 @@ def found(words: str, limit: int) -> QuerySet[Product]:
 
 
 def product(product_id: int) -> Product:
-    return get_object_or_404(products(), pk=product_id)
+    found: Product = get_object_or_404(products(), pk=product_id)
+    return found
 
 
 def low_stock() -> QuerySet[Product]:

@@ -276,7 +276,7 @@ def test_an_empty_password_makes_no_database(shop: Compose) -> None:
 def test_no_secret_is_in_the_logs_or_the_image(shop: Compose) -> None:
     hidden = [shop.environment[name] for name in ("DJANGO_SECRET_KEY", "DATABASE_PASSWORD")]
     hidden.append(shop.headers["Cookie"].split("=")[1])
-    services = ("nginx", "web", "db", "db-replica", "cache", "backup")
+    services = ("nginx", "web", "jobs", "db", "db-replica", "cache", "backup")
     said = shop.logs(*services)
     image = run("docker", "history", "--no-trunc", "webshop").stdout
     for secret in hidden:

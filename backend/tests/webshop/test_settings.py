@@ -360,10 +360,13 @@ def test_an_unreadable_env_file_is_one_line(whole: Path) -> None:
 
 @pytest.mark.slow
 def test_the_deployment_check_is_clean(whole: Path) -> None:
-    result = run(
-        whole, "manage.py", "check", "--deploy", "--fail-level", "WARNING", DJANGO_HTTPS="1", **PRODUCTION
-    )
+    check = ("manage.py", "check", "--deploy", "--fail-level", "WARNING")
+    variables = {"DJANGO_HTTPS": "1", **PRODUCTION}
+    result = run(whole, *check, EMAIL_HOST="mail.example.com", **variables)
     assert (result.returncode, result.stdout) == (0, "System check identified no issues (1 silenced).\n")
+    result = run(whole, *check, **variables)
+    assert result.returncode == 0
+    assert "(shop.I001) No mail is sent: there is no mail server." in result.stderr + result.stdout
 
 
 def test_preload_has_a_switch_of_its_own(checkout: Path) -> None:
