@@ -206,6 +206,7 @@ CREATE TABLE mail (
 );
 CREATE INDEX ON mail (customer_id);
 CREATE INDEX ON mail (order_id);
+CREATE INDEX mail_written_at ON mail (written_at);
 
 -- How customers pay, and what the providers said.
 CREATE TABLE payment (
@@ -251,6 +252,7 @@ CREATE TABLE payment_event (
     received_at      timestamptz  NOT NULL DEFAULT statement_timestamp(),
     CONSTRAINT payment_event_unique UNIQUE (provider, event)
 );
+CREATE INDEX payment_event_reference ON payment_event (provider, reference);
 
 -- What the reports add up before they join it ----------------------------------------------------------------
 

@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping
 
-from django.conf import settings
 from django.core.management import call_command
 from django_tasks import task
 from django_tasks.base import Task
 
 from shop.catalog.search import renew_words
-from shop.jobs.pruning import prune_jobs
-from shop.orders import pruning
 from shop.payments.expiring import ask_open, complete_orders, expire_orders
 
 MINUTE = 60
@@ -19,9 +16,7 @@ HOUR = 60 * MINUTE
 @task
 def prune() -> None:
     """Let go what need not be kept any more."""
-    pruning.prune(keep_years=settings.SHOP_KEEP_YEARS)
-    prune_jobs()
-    call_command("clearsessions")
+    call_command("prune", verbosity=0)
 
 
 @task

@@ -63,7 +63,7 @@ def test_the_page_shows_the_script(page: str, script: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, reset_sequences=True)
 @pytest.mark.parametrize("page", PAGES)
 def test_the_script_answers_what_the_page_shows(
     page: str, tmp_path: Path, pytestconfig: pytest.Config

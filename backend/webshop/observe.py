@@ -38,6 +38,13 @@ def second(timestamp: int) -> str:
 MOST_OF_PATH = 500
 """How much of a path is logged: a line of at most 4096 bytes is not mixed with another worker's."""
 
+PAY = "/shop/pay/"
+
+
+def loggable(path: str) -> str:
+    """Return the path of a request without what nobody else may know: the token of a page to pay on."""
+    return PAY if path.startswith(PAY) else path[:MOST_OF_PATH]
+
 
 class Observation:
     """A request under way: its id, when it began, and how many statements it ran so far."""
@@ -65,7 +72,7 @@ class Observation:
 
     def write(self, route: str, status: int, seconds: float, *, whole: bool) -> None:
         """Write the line of the request to stdout, as webshop/logs.py would in ten times the time."""
-        now, path = time.time(), self.request.path[:MOST_OF_PATH]
+        now, path = time.time(), loggable(self.request.path)
         level, message = ("INFO", "request") if whole else ("WARNING", "request broke off")
         line = (
             f'{{"level": "{level}", "logger": "webshop.request", "message": "{message}", '

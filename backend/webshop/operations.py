@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from shop.api.errors import method_not_allowed, unavailable
 from shop.api.routing import READING
 from shop.database.migration_state import missing_migrations
+from shop.jobs.worker import MAIL, sends_mail
 from shop.models import Cart, Job, Order, OrderStatus, Payment, PaymentStatus, Product
 
 from .metrics import DIRECTORY
@@ -110,7 +111,7 @@ def shop_gauges() -> list[GaugeMetricFamily]:
     counts = Payment.objects.unsettled_by_status()
     for status in PaymentStatus.unsettled():
         payments.add_metric([status], counts.get(status, 0))
-    queue = Job.objects.gauges()
+    queue = Job.objects.gauges("" if sends_mail() else MAIL)
     low_stock, open_carts = Product.objects.low_stock().count(), Cart.objects.with_items().count()
     return [
         orders,

@@ -9,6 +9,7 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import OperationalError, transaction
 from django.db.models import Count, Q
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
@@ -54,11 +55,14 @@ def acts_on(payment: Payment) -> Sequence[str]:
 
 def kept_by_payments(who_has: str, orders: str = "") -> tuple[Count, str, str]:
     """Return what forbids deleting what has orders with payments; `orders` leads to these, and ends in __."""
-    of_these = Q(**{f"{orders}payments__status__in": PaymentStatus.holding()})
+    payments = f"{orders}payments__"
+    # What is expired here may still be paid until its page is closed.
+    can_be_paid = {f"{payments}status": PaymentStatus.EXPIRED, f"{payments}expires_at__gt": Now()}
+    of_these = Q(**{f"{payments}status__in": PaymentStatus.keeping()}) | Q(**can_be_paid)
     return (
         Count(f"{orders}payments", filter=of_these),
-        f"{who_has} %d payment that is open, paid, disputed or being refunded",
-        f"{who_has} %d payments that are open, paid, disputed or being refunded",
+        f"{who_has} %d payment that is open, paid, disputed or to be refunded",
+        f"{who_has} %d payments that are open, paid, disputed or to be refunded",
     )
 
 

@@ -28,17 +28,16 @@ class JobQuerySet(models.QuerySet["Job"]):
     def dead(self) -> Self:
         return self.filter(status=JobStatus.DEAD)
 
-    def gauges(self) -> dict[str, float]:
-        """Return how many jobs wait, how many are dead, and for how long the oldest due one waits."""
-        waiting, dead = Q(status=JobStatus.WAITING), Q(status=JobStatus.DEAD)
+    def gauges(self, held: str) -> dict[str, float]:
+        """Return how many jobs wait, how many are dead, and for how long the oldest due one waits.
+
+        Those of the queue that is `held` need no worker now.
+        """
         now = timezone.now()
-        found = self.exclude(status=JobStatus.DONE).aggregate(
-            waiting=Count("pk", filter=waiting),
-            dead=Count("pk", filter=dead),
-            oldest=Min("due_at", filter=waiting & Q(due_at__lte=now)),
-        )
+        due = Q(due_at__lte=now) & ~Q(queue=held)
+        found = self.waiting().aggregate(waiting=Count("pk"), oldest=Min("due_at", filter=due))
         age = (now - found["oldest"]).total_seconds() if found["oldest"] else 0.0
-        return {"waiting": found["waiting"], "dead": found["dead"], "oldest_due_seconds": age}
+        return {"waiting": found["waiting"], "dead": self.dead().count(), "oldest_due_seconds": age}
 
     def enqueue(self, task: str, calls: Iterable[Sequence[Any]], queue: str) -> None:
         """Write a job for each of these calls of a task, which a room above this one may have."""
@@ -118,6 +117,7 @@ class Mail(models.Model):
     class Meta:
         db_table = "mail"
         default_permissions = ("view",)
+        indexes = (models.Index(fields=["written_at"], name="mail_written_at"),)
 
     def __str__(self) -> str:
         return f"Mail {self.mail_id}"

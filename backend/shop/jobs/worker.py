@@ -1,9 +1,10 @@
 """The worker: takes jobs that are due, one at a time, and does them until it is told to end."""
 
+import json
 import logging
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Event
 
 from django.conf import settings
@@ -25,6 +26,9 @@ PAUSES = (10, 60, 5 * 60, 30 * 60, 2 * 60 * 60, 6 * 60 * 60, 24 * 60 * 60)
 MAIL = "mail"
 """The queue of mails, which waits untouched while production has no server to send them by."""
 
+MAIL_LIFETIME = timedelta(days=7)
+"""What could not be sent for so long tells nobody anything new; its job is done without sending it."""
+
 MONEY = "money"
 """The queue of jobs that never die: after the last pause they are tried once a day."""
 
@@ -37,26 +41,34 @@ SET attempts = attempts + 1, started_at = clock_timestamp(),
     due_at = clock_timestamp() + make_interval(secs => %(lease)s)
 WHERE job_id = (
     SELECT job_id FROM job
-    WHERE status = 'waiting' AND due_at <= clock_timestamp() AND queue <> %(held)s
+    WHERE status = 'waiting' AND due_at <= statement_timestamp()
+    AND (queue <> %(held)s OR enqueued_at < statement_timestamp() - %(lifetime)s)
     ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
-) AND status = 'waiting' AND due_at <= clock_timestamp()
+) AND status = 'waiting' AND due_at <= statement_timestamp()
 RETURNING *
 """
 
-OF_THE_SLOT = """
-INSERT INTO job (task, arguments, queue, slot)
-VALUES (%s, '{"args": [], "kwargs": {}}', %s, %s) ON CONFLICT (slot) DO NOTHING
+ONCE = """
+INSERT INTO job (task, arguments, queue, slot) VALUES (%s, %s, %s, %s) ON CONFLICT (slot) DO NOTHING
 """
+
+NO_ARGUMENTS = '{"args": [], "kwargs": {}}'
+TELL_STAFF = "shop.jobs.mail.tell_staff_of_failures"
 
 
 class HopelessError(Exception):
     """To try this job again would give the same: it is dead."""
 
 
+def sends_mail() -> bool:
+    """Tell whether mails go out, or wait until there is a server to send them by."""
+    return bool(settings.EMAIL_HOST or settings.DEBUG)
+
+
 def claim() -> Job | None:
     """Take the job that is due for the longest time; None if none is."""
-    held = "" if settings.EMAIL_HOST or settings.DEBUG else MAIL
-    for job in Job.objects.raw(CLAIM, {"lease": LEASE_SECONDS, "held": held}):
+    held = "" if sends_mail() else MAIL
+    for job in Job.objects.raw(CLAIM, {"lease": LEASE_SECONDS, "held": held, "lifetime": MAIL_LIFETIME}):
         return job
     return None
 
@@ -87,8 +99,8 @@ def fail(job: Job, failure: Exception) -> None:
     if step >= len(PAUSES) and job.queue != MONEY:
         finish(job, JobStatus.DEAD, name)
         return
-    if step == len(PAUSES):
-        Job.objects.enqueue("shop.jobs.mail.tell_staff_of_failures", [(job.pk, job.task)], queue="default")
+    if step >= len(PAUSES):
+        tell_once(job)
     pause = PAUSES[min(step, len(PAUSES) - 1)]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -97,6 +109,13 @@ def fail(job: Job, failure: Exception) -> None:
             [pause, name, job.pk, job.attempts],
         )
         tell_if_lost(job, cursor.rowcount)
+
+
+def tell_once(job: Job) -> None:
+    """Have staff told of a job that never dies and does not come to its end either."""
+    arguments = json.dumps({"args": [job.pk, job.task], "kwargs": {}})
+    with connection.cursor() as cursor:
+        cursor.execute(ONCE, [TELL_STAFF, arguments, "default", f"failing {job.pk}"])
 
 
 def finish(job: Job, status: JobStatus, error: str = "") -> None:
@@ -134,7 +153,7 @@ class Schedule:
             slot = f"{task.name} {begin:%Y-%m-%dT%H:%M:%SZ}"
             if self.known.get(task) != slot:
                 with connection.cursor() as cursor:
-                    cursor.execute(OF_THE_SLOT, [task.module_path, task.queue_name, slot])
+                    cursor.execute(ONCE, [task.module_path, NO_ARGUMENTS, task.queue_name, slot])
                 self.known[task] = slot
 
 

@@ -45,6 +45,7 @@ CREATE TABLE mail (
 );
 CREATE INDEX ON mail (customer_id);
 CREATE INDEX ON mail (order_id);
+CREATE INDEX mail_written_at ON mail (written_at);
 """
 
 
@@ -164,6 +165,7 @@ class Migration(migrations.Migration):
                     options={
                         "db_table": "mail",
                         "default_permissions": ("view",),
+                        "indexes": [models.Index(fields=["written_at"], name="mail_written_at")],
                     },
                 ),
             ],

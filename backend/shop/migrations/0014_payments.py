@@ -56,6 +56,7 @@ CREATE TABLE payment_event (
     received_at      timestamptz  NOT NULL DEFAULT statement_timestamp(),
     CONSTRAINT payment_event_unique UNIQUE (provider, event)
 );
+CREATE INDEX payment_event_reference ON payment_event (provider, reference);
 """
 
 REVERSE = "DROP TABLE payment_event, payment; ALTER TABLE delivery DROP payment_provider"
@@ -172,6 +173,9 @@ class Migration(migrations.Migration):
                     options={
                         "db_table": "payment_event",
                         "default_permissions": ("view",),
+                        "indexes": [
+                            models.Index(fields=["provider", "reference"], name="payment_event_reference")
+                        ],
                     },
                 ),
                 migrations.AddField(

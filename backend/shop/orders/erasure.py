@@ -19,7 +19,6 @@ from shop.orders.models import IdempotencyKey, Order, OrderStatus, PaymentStatus
 EXPORT_ROW = Row("Export", {"customer": "customer_row", "cart": "cart_row", "orders": "order_rows"})
 
 OPEN = (OrderStatus.PENDING, OrderStatus.PROCESSING, OrderStatus.SHIPPED)
-UNSETTLED = (PaymentStatus.OPEN, PaymentStatus.REFUNDING, PaymentStatus.DISPUTED)
 
 
 class OpenOrdersError(Refusal):
@@ -50,7 +49,7 @@ def erase(*, customer_id: int, current_password: str) -> None:
         if not customer:
             raise WrongPasswordError
         orders: QuerySet[Order] = Order.objects.filter(customer=customer)
-        if orders.filter(Q(status__in=OPEN) | Q(payments__status__in=UNSETTLED)).exists():
+        if orders.filter(Q(status__in=OPEN) | Q(payments__status__in=PaymentStatus.unsettled())).exists():
             raise OpenOrdersError
         forget_names(customer)
         if not orders.exists():

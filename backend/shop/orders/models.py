@@ -239,6 +239,11 @@ class PaymentStatus(models.TextChoices):
         return *cls.live(), cls.REFUNDING
 
     @classmethod
+    def keeping(cls) -> tuple["PaymentStatus", ...]:
+        """Those that keep an order from being deleted: there is money in them, or may be."""
+        return *cls.holding(), cls.REFUND_FAILED
+
+    @classmethod
     def unsettled(cls) -> tuple["PaymentStatus", ...]:
         """Those in which something has still to happen."""
         return cls.OPEN, cls.DISPUTED, cls.REFUNDING, cls.REFUND_FAILED

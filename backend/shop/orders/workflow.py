@@ -128,7 +128,8 @@ def set_status(
     """
     sent = {"carrier": carrier, "tracking_number": tracking_number}
     if sent := {name: text for name, text in sent.items() if text is not None}:
-        # Before the order, as the mail about it tells them.
+        status_of(order_id)  # everybody locks the order first
+        # Before the order moves, as the mail about it tells them.
         Delivery.objects.filter(order_id=order_id).update(**sent)
     if not move(orders=[order_id], to=to, by=Actor.STAFF):
         status = status_of(order_id)

@@ -1,12 +1,19 @@
 """What providers say by themselves: a hint each, of which the shop asks what is true of it."""
 
+from datetime import timedelta
+
 from django.db import connection, transaction
+from django.utils import timezone
 
 from shop.jobs.models import Job
 from shop.jobs.worker import MONEY
-from shop.orders.models import Payment
+from shop.orders.models import Payment, PaymentProvider
+from shop.payments.models import PaymentEvent
 
 SETTLE = "shop.payments.settling.settle"
+
+LIFETIME = timedelta(days=60)
+"""So long an event is known as one that was heard; the books of `test` stay."""
 
 WRITE = """
 INSERT INTO payment_event (provider, event, kind, reference) VALUES (%s, %s, %s, %s)
@@ -19,6 +26,12 @@ def write(provider: str, event: str, kind: str, reference: str) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(WRITE, [provider, event, kind, reference])
         return bool(cursor.rowcount)
+
+
+def prune_events() -> dict[str, int]:
+    """Delete what Stripe said long ago, which it does not say again; return how many."""
+    old = PaymentEvent.objects.filter(received_at__lt=timezone.now() - LIFETIME)
+    return {"events": old.exclude(provider=PaymentProvider.TEST).delete()[0]}
 
 
 @transaction.atomic

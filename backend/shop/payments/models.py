@@ -20,6 +20,7 @@ class PaymentEvent(models.Model):
     class Meta:
         db_table = "payment_event"
         default_permissions = ("view",)
+        indexes = (models.Index(fields=["provider", "reference"], name="payment_event_reference"),)
         constraints = (models.UniqueConstraint(fields=["provider", "event"], name="payment_event_unique"),)
 
     def __str__(self) -> str:

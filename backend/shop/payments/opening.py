@@ -101,10 +101,10 @@ def book(customer_id: int, order_id: int, return_url: str) -> Opened:
     deadline = None if provider == PaymentProvider.INVOICE else deadline_of(order_id)
     if deadline and deadline <= timezone.now():
         raise OrderClosedError
-    if live:
-        return Opened(live.pk, created=False)
     if order.status in (OrderStatus.CANCELLED, OrderStatus.COMPLETED):
         raise OrderClosedError
+    if live:
+        return Opened(live.pk, created=False)
     payment = Payment(
         order=order,
         provider=provider,
@@ -145,7 +145,7 @@ def await_page(opened: Opened) -> None:
     Raises PaymentRefusedError, OrderClosedError and ProviderUnavailableError.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
-    is_ours = opened.created
+    is_ours, is_first = opened.created, True
     while True:
         payment = Payment.objects.get(pk=opened.payment_id)
         if payment.status == PaymentStatus.FAILED and not payment.reference:
@@ -155,13 +155,15 @@ def await_page(opened: Opened) -> None:
         is_known = payment.reference or payment.provider == PaymentProvider.INVOICE
         if is_known or payment.status != PaymentStatus.OPEN:
             return
-        if is_ours or claim(payment):
+        # Who has waited already would wait too long with a question of their own.
+        if is_ours or (is_first and claim(payment)):
             start(payment.pk)
             is_ours = False
         elif time.monotonic() > deadline:
             raise ProviderUnavailableError
         else:
             time.sleep(0.05)
+        is_first = False
 
 
 def claim(payment: Payment) -> bool:

@@ -4,17 +4,18 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from csp.constants import SELF
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
+from shop.database.refusal import MissingError
 from shop.orders.models import Payment, PaymentProvider, PaymentStatus
 from shop.payments.bank import Bank
 from shop.payments.settling import settle
 
-OUTCOMES = (PaymentStatus.PAID, PaymentStatus.FAILED)
+OUTCOMES = ([PaymentStatus.PAID], [PaymentStatus.FAILED])
 
 
 # The token in the path is what another page does not know.
@@ -26,14 +27,17 @@ def pay(request: HttpRequest, token: str) -> HttpResponse:
     payment = get_object_or_404(Payment, token=token, provider=PaymentProvider.TEST)
     bank = Bank()
     if request.method == "POST":
-        outcome = request.POST.get("outcome")
-        if outcome not in OUTCOMES:
+        outcomes = request.POST.getlist("outcome")
+        if outcomes not in OUTCOMES:
             return HttpResponseBadRequest("outcome must be paid or failed", content_type="text/plain")
         if payment.status == PaymentStatus.OPEN and bank.outcome(payment) == PaymentStatus.OPEN:
-            bank.decide(payment, PaymentStatus(outcome))
+            bank.decide(payment, PaymentStatus(outcomes[0]))
         # The event has a job for this; but who comes back to the shop likes to see it.
-        settle.call(payment.pk)
-        payment.refresh_from_db()
+        try:
+            settle.call(payment.pk)
+        except MissingError:  # its order was deleted meanwhile
+            raise Http404 from None
+        payment = get_object_or_404(Payment, pk=payment.pk)
     is_expired = PaymentStatus.EXPIRED in (payment.status, bank.outcome(payment))
     if request.method == "POST" and payment.return_url and not is_expired:
         return HttpResponseRedirect(payment.return_url)

@@ -12,7 +12,7 @@ from shop.orders.models import Payment, PaymentProvider, PaymentStatus
 from shop.orders.workflow import REFUND
 from shop.payments.provider import ProviderRefusedError
 from shop.payments.providers import provider_of
-from shop.payments.settling import apply, change, hold, is_given_back, refunded
+from shop.payments.settling import REPAID_BY_HAND, apply, change, hold, is_given_back, refunded
 from shop.payments.trouble import tell_staff
 
 REFUNDABLE = (PaymentStatus.PAID, PaymentStatus.DISPUTED, PaymentStatus.REFUND_FAILED)
@@ -61,7 +61,7 @@ def refund(payment_id: int) -> None:
             provider.refund(payment)
         except ProviderRefusedError as refusal:
             report = provider.fetch(payment)
-            if not is_given_back(payment, report):
+            if not (is_given_back(payment, report) or report.refunding):
                 fail(payment_id, str(refusal))
                 return
         report = provider.fetch(payment)
@@ -93,4 +93,4 @@ def mark_refunded(*, payment_id: int) -> None:
     by_hand = payment.provider == PaymentProvider.INVOICE and payment.status == PaymentStatus.REFUNDING
     if not (by_hand or payment.status == PaymentStatus.REFUND_FAILED):
         raise NotRefundableError
-    refunded(payment, note="Repaid by hand")
+    refunded(payment, note=REPAID_BY_HAND)

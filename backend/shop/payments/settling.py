@@ -22,6 +22,8 @@ from shop.payments.trouble import tell_staff
 
 CHARGED_BACK = "The customer's bank took the money back"
 REFUNDED_THERE = "It was refunded at the provider"
+REFUND_CAME_BACK = "The refund did not arrive"
+REPAID_BY_HAND = "Repaid by hand"
 PARTLY_REFUNDED = "So much of it was refunded at the provider: {}"
 
 
@@ -38,12 +40,13 @@ def settle(payment_id: int) -> None:
     payment = Payment.objects.filter(pk=payment_id).exclude(provider=PaymentProvider.INVOICE).first()
     if not payment:
         return
-    # After the deadline no page opens: expire_order() sees to what was begun.
     is_over = payment.expires_at and payment.expires_at <= timezone.now()
-    if payment.status == PaymentStatus.OPEN and not payment.reference and not is_over:
+    if payment.status == PaymentStatus.OPEN and not payment.reference:
         start(payment_id)
         payment.refresh_from_db()
     if payment.reference:
+        if is_over and payment.status == PaymentStatus.OPEN:
+            provider_of(payment).expire(payment)
         apply(payment_id, provider_of(payment).fetch(payment))
 
 
@@ -52,8 +55,12 @@ def apply(payment_id: int, report: Report) -> None:
     """Do what follows from what the provider says, once, however often it is said."""
     order, payment = hold(payment_id)
     match report.status:
-        case PaymentStatus.FAILED | PaymentStatus.EXPIRED if payment.status == PaymentStatus.OPEN:
-            change(payment, report.status)
+        case PaymentStatus.FAILED | PaymentStatus.EXPIRED:
+            if payment.status == PaymentStatus.OPEN:
+                change(payment, report.status)
+            # Nobody can pay there any more.
+            now = timezone.now()
+            Payment.objects.filter(pk=payment.pk, expires_at__gt=now).update(expires_at=now)
         case PaymentStatus.PAID:
             if payment.status in (PaymentStatus.OPEN, PaymentStatus.FAILED, PaymentStatus.EXPIRED):
                 arrive(order, payment, report)
@@ -112,6 +119,11 @@ def take_back(payment: Payment, report: Report) -> None:
         elif payment.status in (PaymentStatus.PAID, PaymentStatus.DISPUTED, PaymentStatus.REFUND_FAILED):
             refunded(payment, note=REFUNDED_THERE)
             tell_staff(payment, f"{REFUNDED_THERE}. The order stays as it is.")
+        return
+    if payment.status == PaymentStatus.REFUNDED and payment.received and payment.note != REPAID_BY_HAND:
+        if not report.refunding:
+            change(payment, PaymentStatus.REFUND_FAILED, note=REFUND_CAME_BACK)
+            tell_staff(payment, f"{REFUND_CAME_BACK}: try again, or repay it by hand and say so.")
         return
     if payment.status not in (PaymentStatus.PAID, PaymentStatus.DISPUTED):
         return

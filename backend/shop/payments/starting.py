@@ -25,7 +25,7 @@ def start(payment_id: int) -> None:
     try:
         page = provider_of(payment).start(payment)
     except ProviderUnavailableError:
-        Payment.objects.filter(pk=payment_id, reference="").update(note=NO_ANSWER)
+        Payment.objects.filter(pk=payment_id, reference="", status=PaymentStatus.OPEN).update(note=NO_ANSWER)
         raise
     except ProviderRefusedError as refusal:
         note = f"Refused: {refusal}"[:200]

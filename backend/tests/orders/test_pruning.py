@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from shop.models import Customer, Delivery, IdempotencyKey, Order, RefreshToken
+from shop.models import Customer, Delivery, IdempotencyKey, Job, Mail, Order, PaymentEvent, RefreshToken
 from shop.orders.books import faults
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +58,28 @@ def test_what_has_expired_goes(ada: Customer) -> None:
         )
     for minutes in (1, -1):
         Session.objects.create(session_key=str(minutes), expire_date=now + timedelta(minutes=minutes))
-    assert prune() == "Gone: 0 deliveries, 1 keys, 2 tokens.\n"
+    assert prune() == "Gone: 0 deliveries, 1 keys, 2 tokens, 0 jobs, 0 mails, 0 events.\n"
     assert IdempotencyKey.objects.get().key == "1"
     assert bytes(RefreshToken.objects.get().token_hash) == b"a"
     assert Session.objects.get().session_key == "1"
+
+
+def test_done_jobs_old_mails_and_events_go(deborah: Customer) -> None:
+    now = timezone.now()
+    for days in (6, 8):
+        Job.objects.create(
+            task="a", arguments={}, queue="default", status="done", finished_at=now - timedelta(days)
+        )
+    Job.objects.create(
+        task="a", arguments={}, queue="default", status="dead", finished_at=now - timedelta(800)
+    )
+    for days in (364, 366):
+        Mail.objects.create(
+            customer=deborah, kind="placed", recipients="", text="", written_at=now - timedelta(days)
+        )
+    for provider, days in (("stripe", 59), ("stripe", 61), ("test", 61)):
+        old = {"kind": "paid", "reference": "", "received_at": now - timedelta(days)}
+        PaymentEvent.objects.create(provider=provider, event=str(days), **old)
+    assert prune() == "Gone: 0 deliveries, 0 keys, 0 tokens, 1 jobs, 1 mails, 1 events.\n"
+    assert set(Job.objects.values_list("status", flat=True)) == {"done", "dead"}
+    assert set(PaymentEvent.objects.values_list("provider", "event")) == {("stripe", "59"), ("test", "61")}

@@ -114,6 +114,7 @@ def test_it_leads_back(visitor: Client, buyer: Caller, placed: Order, outcome: s
 def test_there_are_two_outcomes(visitor: Client, page: str, placed: Order, outcome: str) -> None:
     assert post(visitor, page, outcome).status_code == 400
     assert visitor.post(page).status_code == 400
+    assert visitor.post(page, {"outcome": ["paid", outcome]}).status_code == 400
     assert states(placed) == ("pending", ["open"])
 
 
@@ -168,4 +169,4 @@ def test_what_was_paid_goes_back_when_the_order_is_cancelled(
     do_all_jobs()
     assert PaymentEvent.objects.count() == 2
     assert mails() == ["placed", "paid", "cancelled", "refunded"]
-    assert b"paid" in visitor.get(page).content
+    assert b"The payment is refunded." in visitor.get(page).content

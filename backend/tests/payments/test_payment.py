@@ -285,8 +285,8 @@ def test_lines_are_fixed_while_a_payment_holds_them(payment: Payment, status: st
 @pytest.mark.parametrize(
     ("status", "refused"),
     [
-        *((status, True) for status in ("open", "refunding", "disputed")),
-        *((status, False) for status in ("paid", "refunded", "refund_failed", "failed", "expired")),
+        *((status, True) for status in ("open", "refunding", "refund_failed", "disputed")),
+        *((status, False) for status in ("paid", "refunded", "failed", "expired")),
     ],
 )
 def test_who_has_money_on_its_way_is_not_erased(

@@ -183,3 +183,20 @@ def test_of_nothing_there_is_nothing_to_refund(
     assert states(placed) == ("cancelled", ["refunded"])
     assert mails() == ["placed", "paid", "cancelled"]
     assert fake.calls == []
+
+
+def test_a_refund_that_does_not_arrive_is_told_to_staff(
+    fake: FakeProvider, placed: Order, paid: Payment, settings: Settings
+) -> None:
+    settings.SHOP_STAFF_EMAIL = ["staff@webshop.test"]
+    begin_refund(payment_id=paid.pk)
+    do_all_jobs()
+    assert states(placed) == ("processing", ["refunded"])
+    fake.say(paid, refunded=Decimal("0.00"))
+    for _ in range(2):
+        settle.call(paid.pk)
+    assert states(placed) == ("processing", ["refund_failed"])
+    assert mails() == ["placed", "paid", "refunded", "payment_trouble"]
+    mark_refunded(payment_id=paid.pk)
+    settle.call(paid.pk)
+    assert states(placed) == ("processing", ["refunded"])

@@ -134,7 +134,7 @@ def test_the_shop_is_read_from_the_database(
         )
     with CaptureQueriesContext(connection) as captured:
         found = parse(client.get("/metrics").content.decode())
-    assert len(captured) == 5
+    assert len(captured) == 6
     shop = {
         name.removesuffix("{}"): value
         for name, value in found.items()

@@ -6,16 +6,21 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
+from shop.jobs.pruning import prune_jobs
 from shop.orders.pruning import prune
+from shop.payments.events import prune_events
 
 
 class Command(BaseCommand):
     """Prune, and say in one line what went."""
 
-    help = "Empties old deliveries (SHOP_KEEP_YEARS), and deletes expired keys, tokens and sessions."
+    help = (
+        "Empties old deliveries (SHOP_KEEP_YEARS), and deletes keys, tokens, jobs and more that have expired."
+    )
 
-    def handle(self, **_: Any) -> None:
+    def handle(self, *, verbosity: int, **_: Any) -> None:
         """Do it; what cannot be done now is done the next time."""
-        gone = prune(keep_years=settings.SHOP_KEEP_YEARS)
+        gone = prune(keep_years=settings.SHOP_KEEP_YEARS) | prune_jobs() | prune_events()
         call_command("clearsessions")
-        self.stdout.write("Gone: " + ", ".join(f"{number} {name}" for name, number in gone.items()) + ".")
+        if verbosity:
+            self.stdout.write("Gone: " + ", ".join(f"{number} {name}" for name, number in gone.items()) + ".")
