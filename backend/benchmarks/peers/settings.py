@@ -38,6 +38,9 @@ DATABASES = {
     },
 }
 
+# The tables are the shop's, whose mails are declared beside them; no peer sends one.
+TASKS = {"default": {"BACKEND": "shop.jobs.backend.PostgresBackend", "QUEUES": ["default", "mail", "money"]}}
+
 # An open API that speaks JSON alone, as this shop's.
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
