@@ -101,10 +101,11 @@ def test_the_ports_are_those_of_this_machine_alone(first: Clone) -> None:
     first.publish(SHOP_PORT=8001, DATABASE_PORT=5433)
     services = json.loads(first.compose("config", "--format", "json").stdout)["services"]
     published = {
-        name: [(port["host_ip"], port["published"], port["target"]) for port in service["ports"]]
+        name: [(port["host_ip"], port["published"], port["target"]) for port in service.get("ports", [])]
         for name, service in services.items()
     }
-    assert published == {"web": [("127.0.0.1", "8001", 8000)], "db": [("127.0.0.1", "5433", 5432)]}
+    web, db = ("127.0.0.1", "8001", 8000), ("127.0.0.1", "5433", 5432)
+    assert published == {"web": [web], "jobs": [], "db": [db]}
     assert services["web"]["environment"]["DATABASE_PORT"] == "5432"
 
 
