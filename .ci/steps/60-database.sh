@@ -6,6 +6,7 @@ tidy() { down "$1"; }
 
 docker compose up -d --wait
 rows() { docker compose exec -T db pg_dump -U webshop_user --data-only --restrict-key=gate webshop_db | sort | sha256sum; }
+docker compose stop jobs # it writes jobs of its own
 before=$(rows)
 docker compose exec db pg_dump -U webshop_user webshop_db > backup.sql
 docker compose down -v
