@@ -21,10 +21,6 @@ class JobQuerySet(models.QuerySet["Job"]):
     def waiting(self) -> Self:
         return self.filter(status=JobStatus.WAITING)
 
-    def due(self) -> Self:
-        """Keep the jobs that a worker would take now."""
-        return self.waiting().filter(due_at__lte=timezone.now())
-
     def dead(self) -> Self:
         return self.filter(status=JobStatus.DEAD)
 
