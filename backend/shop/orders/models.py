@@ -55,6 +55,22 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Leave out the orders whose customer cannot be told anything any more."""
         return self.filter(customer__in=Customer.objects.without_erased())
 
+    def to_pack(self) -> Self:
+        """Keep what may be sent: paid, or on account and new; nothing whose payment is disputed."""
+        on_account = Q(status=OrderStatus.PENDING) & (
+            Q(delivery=None) | Q(delivery__payment_provider=PaymentProvider.INVOICE)
+        )
+        disputed = Payment.objects.filter(order=models.OuterRef("pk"), status=PaymentStatus.DISPUTED)
+        return self.filter(Q(status=OrderStatus.PROCESSING) | on_account, ~models.Exists(disputed))
+
+    def unpaid(self) -> Self:
+        """Keep those not completed for which the shop holds no money."""
+        paid = (
+            Payment.objects.filter(order=models.OuterRef("pk")).holding().exclude(status=PaymentStatus.OPEN)
+        )
+        not_done = (OrderStatus.PENDING, OrderStatus.PROCESSING, OrderStatus.SHIPPED)
+        return self.filter(~models.Exists(paid), status__in=not_done)
+
     def by_status(self) -> models.QuerySet["Order", tuple[str, int, Decimal]]:
         """Return the number and the total amount of the orders in each status that any has."""
         sums = {"orders": Count("pk"), "revenue": Sum("total_amount")}

@@ -1,0 +1,42 @@
+"""Which orders are to be packed, and which are not paid."""
+
+import pytest
+
+from shop.models import Customer, Order, Payment
+from shop.orders.models import Delivery
+
+pytestmark = pytest.mark.django_db
+
+CASES = {
+    # status, provider it was placed under (None: no delivery), status of its payment: to pack?, unpaid?
+    ("pending", None, None): (True, True),
+    ("pending", "invoice", None): (True, True),
+    ("pending", "invoice", "open"): (True, True),
+    ("pending", "invoice", "disputed"): (False, False),
+    ("pending", "stripe", None): (False, True),
+    ("pending", "stripe", "failed"): (False, True),
+    ("processing", "stripe", "paid"): (True, False),
+    ("processing", "stripe", "disputed"): (False, False),
+    ("processing", "invoice", None): (True, True),
+    ("shipped", "invoice", None): (False, True),
+    ("shipped", "stripe", "paid"): (False, False),
+    ("shipped", "stripe", "refunding"): (False, False),
+    ("completed", "invoice", None): (False, False),
+    ("cancelled", "invoice", None): (False, False),
+}
+
+
+def test_what_is_to_be_packed_and_what_is_not_paid(deborah: Customer) -> None:
+    expected: dict[str, set[int]] = {"to_pack": set(), "unpaid": set()}
+    for (status, provider, payment), (to_pack, unpaid) in CASES.items():
+        order = Order.objects.create(customer=deborah, status=status)
+        if provider:
+            Delivery.objects.create(order=order, payment_provider=provider)
+        if payment:
+            Payment.objects.create(order=order, provider=provider, status=payment, amount=1, currency="EUR")
+        if to_pack:
+            expected["to_pack"].add(order.pk)
+        if unpaid:
+            expected["unpaid"].add(order.pk)
+    assert set(Order.objects.to_pack().values_list("pk", flat=True)) == expected["to_pack"]
+    assert set(Order.objects.unpaid().values_list("pk", flat=True)) == expected["unpaid"]
