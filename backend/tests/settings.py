@@ -20,6 +20,10 @@ os.environ["DATABASE_TRANSACTION_POOLER"] = "0"
 os.environ["DATABASE_REPLICA_HOST"] = ""
 
 from webshop.settings import *  # noqa: F403
+from webshop.settings import DATABASES
+
+# A thread of the live server that kept its connection would keep the database from being dropped in the end.
+DATABASES["default"]["CONN_MAX_AGE"] = 0
 
 # A hash of production costs half a second; the second makes and checks the one of the sample data.
 PASSWORD_HASHERS = [

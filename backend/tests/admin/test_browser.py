@@ -41,7 +41,7 @@ def test_the_admin_is_styled(
 ) -> None:
     header = find("#header")
     assert header.text.startswith("Webshop")
-    assert header.value_of_css_property("background-color") == "rgba(65, 118, 144, 1)"
+    assert header.value_of_css_property("background-color") == "rgba(23, 50, 63, 1)"
 
 
 def test_an_order_gets_a_line_by_search_and_a_new_total(

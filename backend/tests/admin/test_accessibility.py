@@ -1,0 +1,113 @@
+"""The pages of the admin for everybody: what axe-core finds on a desktop by day, and on a phone by night."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import axe_selenium_python  # type: ignore[import-untyped]
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db.models import Model
+from django.test import Client, RequestFactory
+from django.urls import reverse
+from pytest_django.live_server_helper import LiveServer
+from selenium.webdriver import Chrome
+
+from shop.models import Cart, Order, Payment, Product
+
+pytestmark = pytest.mark.slow
+
+AXE = next(Path(axe_selenium_python.__file__).parent.rglob("axe.min.js")).read_text()
+RUN = """
+const done = arguments[0];
+Promise.all(document.getAnimations().map(animation => animation.finished))
+    .then(() => axe.run({preload: false}))
+    .then(({violations}) => violations.map(rule => [rule.id, ...rule.nodes.map(node => node.target.join())]))
+    .then(done);
+"""
+type Wrong = dict[str, list[Any]]
+"""What is wrong with a page in a look: what the console says, and rules with the elements that break them."""
+
+LOOKS = {(1366, 1000): "light", (390, 844): "dark"}
+
+OTHERS = ("index", "password_change")
+"""The pages that are of no table."""
+
+
+def pages_of(model: type[Model], user: User) -> Iterator[str]:
+    """Yield the addresses of the list of a table, of a new row and of the first."""
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    request = RequestFactory().get("/")
+    request.user = user
+    may = admin.site.get_model_admin(model).get_model_perms(request)
+    yield reverse(f"{name}_changelist")
+    if may["add"]:
+        yield reverse(f"{name}_add")
+    if row := model._default_manager.order_by("pk").first():
+        yield reverse(f"{name}_change", args=[row.pk])
+
+
+@pytest.fixture
+def at_work(order: Order, placed: Order, cart: Cart, gloves: Product) -> None:
+    """Give every table a row."""
+    amount = placed.total_amount
+    Payment.objects.create(order=order, provider="stripe", status="paid", amount=amount, currency="EUR")
+
+
+@pytest.fixture
+def look(browser: Chrome, live_server: LiveServer, admin_client: Client) -> Iterator[Callable[[str], Wrong]]:
+    """Return the function that tells what is wrong with a page for a superuser, in each look."""
+    browser.get(f"{live_server}/static/shop/favicon.svg")
+    browser.add_cookie({"name": "sessionid", "value": admin_client.cookies["sessionid"].value})
+
+    def look_at(path: str) -> Wrong:
+        wrong = {}
+        for (width, height), scheme in LOOKS.items():
+            media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+            browser.set_window_size(width, height)
+            browser.get(f"{live_server}{path}")
+            log = browser.get_log("browser")  # type: ignore[no-untyped-call]
+            said = [entry["message"] for entry in log if entry["level"] == "SEVERE"]
+            if found := said + browser.execute_async_script(AXE + RUN):
+                wrong[f"{path} {scheme}"] = found
+            browser.get_log("browser")  # type: ignore[no-untyped-call]  # axe-core styles the page; the policy stops it
+        return wrong
+
+    yield look_at
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+@pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.model_name)
+def test_the_pages_of_a_table(
+    model: type[Model], look: Callable[[str], Wrong], admin_user: User, at_work: None
+) -> None:
+    wrong: Wrong = {}
+    for path in pages_of(model, admin_user):
+        wrong |= look(path)
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_other_pages(name: str, look: Callable[[str], Wrong], at_work: None) -> None:
+    assert look(reverse(f"admin:{name}")) == {}
+
+
+@pytest.mark.parametrize("name", ["history", "delete"])
+def test_the_other_pages_of_a_row(name: str, look: Callable[[str], Wrong], placed: Order) -> None:
+    assert look(reverse(f"admin:shop_order_{name}", args=[placed.pk])) == {}
+
+
+def test_the_page_of_the_sign_in(browser: Chrome, look: Callable[[str], Wrong]) -> None:
+    browser.delete_all_cookies()
+    assert look(reverse("admin:login")) == {}
+
+
+def test_the_page_that_refuses(look: Callable[[str], Wrong]) -> None:
+    path = reverse("admin:shop_mail_add")
+    wrong = look(path)
+    assert set(wrong) == {f"{path} light", f"{path} dark"}
+    for found in wrong.values():
+        (said,) = found
+        assert "403 (Forbidden)" in said
