@@ -57,9 +57,9 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def to_pack(self) -> Self:
         """Keep what may be sent: paid, or on account and new; nothing whose payment is disputed."""
-        on_account = Q(status=OrderStatus.PENDING) & (
-            Q(delivery=None) | Q(delivery__payment_provider=PaymentProvider.INVOICE)
-        )
+        delivery = Delivery.objects.filter(order=models.OuterRef("pk"))
+        online = delivery.exclude(payment_provider=PaymentProvider.INVOICE)
+        on_account = Q(~models.Exists(online), status=OrderStatus.PENDING)
         disputed = Payment.objects.filter(order=models.OuterRef("pk"), status=PaymentStatus.DISPUTED)
         return self.filter(Q(status=OrderStatus.PROCESSING) | on_account, ~models.Exists(disputed))
 
