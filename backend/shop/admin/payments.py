@@ -1,5 +1,7 @@
 """Payments in the admin: seen in their orders, where staff act on them."""
 
+# ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
+
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -136,6 +138,21 @@ def money_and_mails(request: HttpRequest, order: Order) -> dict[str, Any]:
     }
 
 
+class TroubleFilter(admin.SimpleListFilter):
+    """Keeps the payments that wait for somebody of the staff."""
+
+    title = "trouble"
+    parameter_name = "trouble"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        """Return the one choice."""
+        return [("yes", "Disputed, or to be repaid by hand")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Keep them if that is asked for; a value that is no choice keeps all."""
+        return queryset.in_trouble() if self.value() == "yes" else queryset
+
+
 @admin.register(Payment)
 class PaymentAdmin(LookOnly):
     """All payments, to look at; what staff do with one begins in the page of its order."""
@@ -155,8 +172,8 @@ class PaymentAdmin(LookOnly):
         "note",
     )
     list_display = ("payment_id", "its_order", "provider", "status", "amount", "currency", "created_at")
-    list_filter = ("status", "provider")
-    link_lookups = ("status__exact", "provider__exact")
+    list_filter = (TroubleFilter, "status", "provider")
+    link_lookups = ("trouble", "status__exact", "provider__exact")
     search_fields = ("reference__exact",)
     search_help_text = "The number of an order, or what the provider calls a payment"
     number_field = "order_id"

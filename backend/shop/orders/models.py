@@ -273,6 +273,11 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
         """Keep those that forbid changing the lines of their orders."""
         return self.filter(status__in=PaymentStatus.holding())
 
+    def in_trouble(self) -> Self:
+        """Keep those that wait for somebody of the staff."""
+        by_hand = Q(status=PaymentStatus.REFUNDING, provider=PaymentProvider.INVOICE)
+        return self.filter(Q(status__in=(PaymentStatus.DISPUTED, PaymentStatus.REFUND_FAILED)) | by_hand)
+
     def unsettled_by_status(self) -> dict[str, int]:
         """Return how many there are in each status in which something has still to happen."""
         unsettled = self.filter(status__in=PaymentStatus.unsettled()).order_by()

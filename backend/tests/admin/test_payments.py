@@ -667,3 +667,15 @@ def test_who_may_see_payments(clerk: Clerk, placed: Order) -> None:
     client = clerk("view_order", "change_order")
     assert client.get(change_url(payment)).status_code == 403
     assert client.get(page_url(Payment, "changelist")).status_code == 403
+
+
+def test_trouble_is_what_waits_for_staff(admin_client: Client, placed: Order) -> None:
+    fine = [("stripe", "paid"), ("stripe", "refunding"), ("stripe", "failed"), ("invoice", "refunded")]
+    for provider, status in fine:
+        pay(placed, status, provider)
+    trouble = [pay(placed, "refund_failed").pk, pay(placed, "refunding", "invoice").pk]
+    Payment.objects.filter(status="paid").update(status="open")
+    assert keys_of(admin_client, Payment, trouble="yes") == trouble[::-1]
+    Payment.objects.filter(status="open").update(status="disputed")
+    assert len(keys_of(admin_client, Payment, trouble="yes")) == 3
+    assert len(keys_of(admin_client, Payment, trouble="nonsense")) == 6
