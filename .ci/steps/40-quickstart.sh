@@ -15,6 +15,7 @@ uv run manage.py shell -c 'assert Order.objects.count() == 300'
 sh ../docs/sell.sh
 uv run manage.py shell -c 'assert Order.objects.filter(status="shipped", delivery__carrier="DHL").count() == 1'
 uv run manage.py check_shop
+uv run manage.py ensure_roles
 DJANGO_SUPERUSER_PASSWORD=secret uv run manage.py createsuperuser --noinput --username staff --email staff@example.com
 uv run manage.py showmigrations
 curl -sf $url/admin/login/ | grep -q Webshop

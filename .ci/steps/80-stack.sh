@@ -28,6 +28,7 @@ wait_for 180 serves
 docker compose ps
 [ "$(answer /shop/api/products/)" = 301 ] || fail 'http does not lead to https'
 [ "$(https /shop/api/customer-stats/ -o /dev/null -w '%{http_code}')" = 401 ] || fail 'production shows customers'
+docker compose exec web python manage.py ensure_roles
 docker compose run --rm --entrypoint python migrate manage.py check --deploy --fail-level WARNING --database default --database replica
 docker compose exec -T db psql -qU postgres webshop_db <../02_insert_sample_data.sql
 rows() { docker compose exec -T db pg_dump -U postgres --data-only --restrict-key=gate webshop_db | sort | sha256sum; }

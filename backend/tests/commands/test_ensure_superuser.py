@@ -46,7 +46,7 @@ def test_a_missing_variable_is_named(name: str, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["ensure_superuser", "load_sample_data"])
+@pytest.mark.parametrize("command", ["ensure_superuser", "ensure_roles", "load_sample_data"])
 def test_before_migrate_a_command_says_what_to_do(command: str) -> None:
     environment = command_environment("postgres")
     result = subprocess.run(
