@@ -75,9 +75,20 @@ class AutocompleteView(AutocompleteJsonView):
 
 
 class Site(AdminSite):
-    """Django's admin with this sign-in."""
+    """Django's admin with this sign-in, and the start page of the shop."""
 
     login_form = SignInForm
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Show above the tables what there is to do."""
+        from shop.admin.start import start_page  # the admins of the shop register with this site
+
+        return super().index(request, start_page(request) | (extra_context or {}))
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Put the shop above users and groups."""
+        apps = super().get_app_list(request, app_label)
+        return sorted(apps, key=lambda app: app["app_label"] != "shop")
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         """Answer a field that completes what is typed."""

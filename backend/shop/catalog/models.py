@@ -109,6 +109,11 @@ class ProductQuerySet(models.QuerySet["Product"]):
         """Keep the products with fewer than LOW_STOCK units, the scarcest first."""
         return self.filter(stock__lt=LOW_STOCK).order_by("stock", "product_id")
 
+    def running_short(self) -> dict[str, int]:
+        """Return how many products are sold_out, and how many low."""
+        there = Q(stock__gt=0)
+        return self.low_stock().aggregate(sold_out=Count("pk", filter=~there), low=Count("pk", filter=there))
+
     def bestsellers(self) -> Self:
         """Add total_sold and total_revenue, and keep the ten products sold most, over all orders."""
         # The ten best of the products whose main row says all; the others, which are few, are all looked at.

@@ -1,6 +1,7 @@
 """Orders and their lines."""
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Any, Self
 from uuid import uuid4
@@ -75,6 +76,23 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Return the number and the total amount of the orders in each status that any has."""
         sums = {"orders": Count("pk"), "revenue": Sum("total_amount")}
         return self.order_by().values("status").annotate(**sums).values_list("status", *sums)
+
+    def by_day(
+        self, first: date, last: date
+    ) -> models.QuerySet["Order", tuple[date, int, Decimal, int, Decimal]]:
+        """Return number and total amount of these days' orders, and of those of them that are cancelled.
+
+        A day without orders is left out.
+        """
+        cancelled = Q(status=OrderStatus.CANCELLED)
+        sums = {
+            "orders": Count("pk"),
+            "amount": Sum("total_amount"),
+            "cancelled_orders": Count("pk", filter=cancelled),
+            "cancelled_amount": Sum("total_amount", filter=cancelled, default=ZERO),
+        }
+        days = self.filter(order_date__range=(first, last)).order_by("order_date").values("order_date")
+        return days.annotate(**sums).values_list("order_date", *sums)
 
     @transaction.atomic
     def update_totals(self) -> None:

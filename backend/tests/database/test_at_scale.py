@@ -102,3 +102,19 @@ def test_an_admin_list_page_costs_at_most_twelve_queries(admin_client: Client, m
         response = admin_client.get(f"/admin/shop/{model}/")
     assert response.status_code == 200
     assert len(queries) <= 12
+
+
+def test_the_start_page_asks_eight_queries_and_finds_orders_by_indexes(
+    admin_client: Client,
+) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        assert admin_client.get("/admin/").status_code == 200
+    about_the_caller = [
+        query for query in queries if re.search('FROM "(auth_user|django_session)"', query["sql"])
+    ]
+    assert (len(queries), len(about_the_caller)) == (10, 2)
+    for query in queries:
+        if '"order"' in query["sql"]:
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN {query['sql']}".replace("%", "%%"))
+                assert 'Seq Scan on "order"' not in "\n".join(line for (line,) in cursor.fetchall())
