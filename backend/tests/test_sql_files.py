@@ -95,7 +95,8 @@ def test_02_inserts_the_rows_of_load_sample_data(other_database: Any) -> None:
         "category_stock": 22,
         "search_word": 26,
         **dict.fromkeys(
-            ("delivery", "order_history", "idempotency_key", "refresh_token", "request_count"), 0
+            ("delivery", "order_history", "order_note", "idempotency_key", "refresh_token", "request_count"),
+            0,
         ),
         **dict.fromkeys(("job", "mail", "payment", "payment_event"), 0),
     }

@@ -14,7 +14,7 @@ from shop.database.refusal import Refusal, WrongPasswordError
 from shop.database.statements import JsonArray, JsonObject, Row
 from shop.jobs.models import Mail
 from shop.orders.document import ORDER_ROW, with_documents
-from shop.orders.models import IdempotencyKey, Order, OrderStatus, PaymentStatus
+from shop.orders.models import IdempotencyKey, Order, OrderNote, OrderStatus, PaymentStatus
 
 EXPORT_ROW = Row("Export", {"customer": "customer_row", "cart": "cart_row", "orders": "order_rows"})
 
@@ -49,6 +49,8 @@ def erase(*, customer_id: int, current_password: str) -> None:
         if not customer:
             raise WrongPasswordError
         orders: QuerySet[Order] = Order.objects.filter(customer=customer)
+        # Whoever writes a note about one of them waits for it.
+        list(orders.order_by("pk").select_for_update(no_key=True).values_list("pk"))
         if orders.filter(Q(status__in=OPEN) | Q(payments__status__in=PaymentStatus.unsettled())).exists():
             raise OpenOrdersError
         forget_names(customer)
@@ -59,6 +61,7 @@ def erase(*, customer_id: int, current_password: str) -> None:
         RefreshToken.objects.filter(customer=customer).delete()
         Mail.objects.filter(customer=customer).delete()
         IdempotencyKey.objects.filter(customer=customer).delete()
+        OrderNote.objects.filter(order__customer=customer).delete()
         erased = Customer.objects.filter(pk=customer_id, password=known).update(
             first_name="Deleted",
             last_name="customer",

@@ -407,6 +407,23 @@ class OrderHistory(models.Model):
         return f"{self.order}: {self.status}"
 
 
+class OrderNote(models.Model):
+    """What one of the staff, `by` name, noted about an order, for the others. Customers never see it."""
+
+    order_note_id = models.BigAutoField(primary_key=True)
+    order = models.ForeignKey(Order, models.CASCADE, related_name="notes")
+    text = models.CharField(max_length=2000)
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
+    by = models.CharField(max_length=150)
+
+    class Meta:
+        db_table = "order_note"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"Note of {self.order}"
+
+
 class IdempotencyKey(models.Model):
     """A key under which a customer placed an order, and the answer, to be given again."""
 

@@ -20,18 +20,27 @@ AND order_date < current_date - make_interval(years => %s)
 AND delivery.last_name <> ''
 """
 
+FORGET_NOTES = """
+DELETE FROM order_note USING "order"
+WHERE "order".order_id = order_note.order_id AND order_date < current_date - make_interval(years => %s)
+"""
+
 
 def prune(*, keep_years: int) -> dict[str, int]:
-    """Empty the deliveries of orders older than so many years, and delete what has expired; return how many.
+    """Forget who got the orders older than so many years, and delete what has expired; return how many.
 
-    An order keeps its delivery's row, by which it is known as one that was placed here.
+    What staff noted about such an order goes. It keeps its delivery's row, by which it is known as one that
+    was placed here.
     """
     now = timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(FORGET, [keep_years])
         deliveries = cursor.rowcount
+        cursor.execute(FORGET_NOTES, [keep_years])
+        notes = cursor.rowcount
     return {
         "deliveries": deliveries,
+        "notes": notes,
         "keys": IdempotencyKey.objects.filter(created_at__lt=now - KEY_LIFETIME).delete()[0],
         "tokens": RefreshToken.objects.dead().delete()[0],
     }

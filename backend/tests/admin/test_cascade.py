@@ -6,7 +6,7 @@ from django.test.utils import isolate_apps
 from shop.admin.base import cascade
 from shop.customers.models import RefreshToken
 from shop.models import Cart, CartItem, Category, Customer, Mail, Order, OrderItem, Payment, Product
-from shop.orders.models import Delivery, IdempotencyKey, OrderHistory
+from shop.orders.models import Delivery, IdempotencyKey, OrderHistory, OrderNote
 
 
 def test_the_tables_of_the_shop() -> None:
@@ -15,6 +15,7 @@ def test_the_tables_of_the_shop() -> None:
         OrderItem: ["order__customer"],
         Delivery: ["order__customer"],
         OrderHistory: ["order__customer"],
+        OrderNote: ["order__customer"],
         Cart: ["customer"],
         CartItem: ["cart__customer"],
         IdempotencyKey: ["customer"],
@@ -27,6 +28,7 @@ def test_the_tables_of_the_shop() -> None:
         OrderItem: ["order"],
         Delivery: ["order"],
         OrderHistory: ["order"],
+        OrderNote: ["order"],
         Mail: ["order"],
         Payment: ["order"],
     }

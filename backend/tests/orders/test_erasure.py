@@ -17,6 +17,7 @@ from shop.models import (
     Order,
     OrderHistory,
     OrderItem,
+    OrderNote,
     Product,
     RefreshToken,
 )
@@ -87,6 +88,12 @@ def test_all_is_what_its_own_endpoints_say(
     assert deborah.password not in export(owner, deborah).content.decode()
 
 
+def test_what_staff_noted_is_theirs(owner: Caller, deborah: Customer, placed: int) -> None:
+    before = export(owner, deborah).json()
+    OrderNote.objects.create(order_id=placed, text="Rings twice", by="clerk")
+    assert export(owner, deborah).json() == before
+
+
 def test_it_is_of_one_moment(
     owner: Caller, deborah: Customer, placed: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
@@ -125,6 +132,7 @@ def test_with_orders_the_books_stay(owner: Caller, deborah: Customer, placed: in
     Customer.objects.update(strasse="A 1", plz="1", ort="B")
     owner.post(f"customer/{deborah.pk}/cart/items/", {"product_id": gloves.pk, "quantity": 1})
     Order.objects.update(status="completed")
+    OrderNote.objects.create(order_id=placed, text="Rings twice", by="clerk")
     assert erase(owner, deborah).status_code == 204
     row: dict[str, Any] = dict(Customer.objects.values().get())
     password = row.pop("password")
@@ -138,7 +146,7 @@ def test_with_orders_the_books_stay(owner: Caller, deborah: Customer, placed: in
         "ort": "",
     }
     assert password.startswith("!")
-    for model in (Cart, CartItem, RefreshToken, IdempotencyKey):
+    for model in (Cart, CartItem, RefreshToken, IdempotencyKey, OrderNote):
         assert not model._default_manager.exists(), model
     assert (Order.objects.count(), OrderItem.objects.count()) == (1, 1)
     assert Delivery.objects.get().ort == "Berlin"

@@ -10,7 +10,17 @@ from django.core.management import call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from shop.models import Customer, Delivery, IdempotencyKey, Job, Mail, Order, PaymentEvent, RefreshToken
+from shop.models import (
+    Customer,
+    Delivery,
+    IdempotencyKey,
+    Job,
+    Mail,
+    Order,
+    OrderNote,
+    PaymentEvent,
+    RefreshToken,
+)
 from shop.orders.books import faults
 
 pytestmark = pytest.mark.django_db
@@ -29,14 +39,16 @@ def years_ago(years: int, days: int = 0) -> date:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_delivery_is_emptied_in_time(placed: Order, settings: Settings) -> None:
+    placed.notes.create(text="Rings twice", by="clerk")
     Order.objects.update(order_date=years_ago(8, -5))
-    assert prune().startswith("Gone: 0 deliveries,")
+    assert prune().startswith("Gone: 0 deliveries, 0 notes,")
     Order.objects.update(order_date=years_ago(8, 5))
     settings.SHOP_KEEP_YEARS = 9
     assert prune().startswith("Gone: 0 deliveries,")
-    assert Delivery.objects.get().last_name == "Lovelace"
+    assert (Delivery.objects.get().last_name, OrderNote.objects.count()) == ("Lovelace", 1)
     settings.SHOP_KEEP_YEARS = 8
-    assert prune().startswith("Gone: 1 deliveries,")
+    assert prune().startswith("Gone: 1 deliveries, 1 notes,")
+    assert not OrderNote.objects.exists()
     delivery = Delivery.objects.get()
     assert {delivery.first_name, delivery.last_name, delivery.strasse, delivery.plz, delivery.ort} == {""}
     assert prune().startswith("Gone: 0 deliveries,")
@@ -58,7 +70,7 @@ def test_what_has_expired_goes(ada: Customer) -> None:
         )
     for minutes in (1, -1):
         Session.objects.create(session_key=str(minutes), expire_date=now + timedelta(minutes=minutes))
-    assert prune() == "Gone: 0 deliveries, 1 keys, 2 tokens, 0 jobs, 0 mails, 0 events.\n"
+    assert prune() == "Gone: 0 deliveries, 0 notes, 1 keys, 2 tokens, 0 jobs, 0 mails, 0 events.\n"
     assert IdempotencyKey.objects.get().key == "1"
     assert bytes(RefreshToken.objects.get().token_hash) == b"a"
     assert Session.objects.get().session_key == "1"
@@ -80,6 +92,6 @@ def test_done_jobs_old_mails_and_events_go(deborah: Customer) -> None:
     for provider, days in (("stripe", 59), ("stripe", 61), ("test", 61)):
         old = {"kind": "paid", "reference": "", "received_at": now - timedelta(days)}
         PaymentEvent.objects.create(provider=provider, event=str(days), **old)
-    assert prune() == "Gone: 0 deliveries, 0 keys, 0 tokens, 1 jobs, 1 mails, 1 events.\n"
+    assert prune() == "Gone: 0 deliveries, 0 notes, 0 keys, 0 tokens, 1 jobs, 1 mails, 1 events.\n"
     assert set(Job.objects.values_list("status", flat=True)) == {"done", "dead"}
     assert set(PaymentEvent.objects.values_list("provider", "event")) == {("stripe", "59"), ("test", "61")}

@@ -14,9 +14,7 @@ from shop.payments.events import prune_events
 class Command(BaseCommand):
     """Prune, and say in one line what went."""
 
-    help = (
-        "Empties old deliveries (SHOP_KEEP_YEARS), and deletes keys, tokens, jobs and more that have expired."
-    )
+    help = "Empties old deliveries (SHOP_KEEP_YEARS), and deletes old notes, keys, tokens, jobs and the like."
 
     def handle(self, *, verbosity: int, **_: Any) -> None:
         """Do it; what cannot be done now is done the next time."""
