@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from django import forms
-from django.contrib.admin.widgets import AdminTextInputWidget, AutocompleteSelect
+from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget, AutocompleteSelect
 from django.contrib.auth.password_validation import password_validators_help_text_html, validate_password
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
@@ -212,8 +212,17 @@ class CustomerForm(ShopForm):
 HOW_IT_IS_SENT = ("carrier", "tracking_number")
 
 
+class NoteField(forms.CharField):
+    """A text of several lines, whose ends count as one character each."""
+
+    widget = AdminTextareaWidget
+
+    def to_python(self, value: Any) -> str:
+        return str(super().to_python(value)).replace("\r\n", "\n")
+
+
 class OrderForm(ShopForm):
-    """An order, with how its delivery is sent."""
+    """An order, with how its delivery is sent, and a note to be added."""
 
     carrier = forms.CharField(
         label="Carrier",
@@ -229,6 +238,24 @@ class OrderForm(ShopForm):
         widget=AdminTextInputWidget,
         show_hidden_initial=True,
     )
+    note = NoteField(
+        label="New note",
+        max_length=2000,
+        required=False,
+        help_text="It is added when the page is saved. Customers never see it.",
+    )
+
+    @cached_property
+    def changed_data(self) -> list[str]:
+        """Leave out the note, which changes nothing of the order."""
+        return [name for name in super().changed_data if name != "note"]
+
+    def clean_note(self) -> str:
+        """Refuse to note anything about who is erased."""
+        note: str = self.cleaned_data["note"]
+        if note and self.instance.customer.is_erased:
+            raise ValidationError("This customer is erased. Nothing more is noted about the order.")
+        return note
 
     def get_initial_for_field(self, field: forms.Field, field_name: str) -> Any:
         """Return what is stored, also of the delivery."""

@@ -5,11 +5,9 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
 from functools import partial
-from itertools import starmap
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import display_for_value
 from django.core.exceptions import ValidationError
 from django.db import OperationalError, transaction
 from django.db.models import Model, QuerySet, Sum
@@ -31,6 +29,7 @@ from shop.admin.base import (
 )
 from shop.admin.csv_export import csv_response
 from shop.admin.forms import HOW_IT_IS_SENT, OrderForm, OrderItemForm
+from shop.admin.order_page import MOVED, add_note, told_of
 from shop.admin.payments import (
     FASTER,
     answer_act,
@@ -85,8 +84,12 @@ class OrderItemInline(LineInline):
 
     model = OrderItem
     form = OrderItemForm
-    fields = ("product", "quantity", "price_per_unit", "subtotal")
-    readonly_fields = ("subtotal",)
+    fields = ("product", "quantity", "in_stock", "price_per_unit", "subtotal")
+    readonly_fields = ("in_stock", "subtotal")
+
+    def in_stock(self, line: Any) -> int:
+        """Return how many more there are."""
+        return int(line.product.stock)
 
 
 @admin.register(Order)
@@ -94,7 +97,7 @@ class OrderAdmin(ShopAdmin):
     """Orders with their lines, whose sum is the total and which the stock follows."""
 
     form = OrderForm
-    readonly_fields = ("status", "total_amount", "address", "its_history")
+    readonly_fields = ("status", "total_amount", "address")
     inlines = (OrderItemInline,)
     list_display = ("order_id", "order_date", "its_customer", "status", "total_amount")
     list_filter = ("status",)
@@ -141,12 +144,10 @@ class OrderAdmin(ShopAdmin):
         return f"{order} is paid now."
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Show the delivery where there is one, and the history of an order that is no new one."""
+        """Show the delivery where there is one."""
         sections: list[Any] = [(None, {"fields": ("customer", "order_date", "status", "total_amount")})]
         if hasattr(obj, "delivery"):
             sections.append(("Delivery", {"fields": ("address", *HOW_IT_IS_SENT)}))
-        if obj:
-            sections.append(("History", {"fields": ("its_history",)}))
         return sections
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -167,13 +168,6 @@ class OrderAdmin(ShopAdmin):
         """Return what those see who may not change it."""
         return str(order.delivery.tracking_number)
 
-    @admin.display(description="status")
-    def its_history(self, order: Any) -> str:
-        """Return a line for each status: when the order came to it, and by whom."""
-        steps = order.history.order_by("pk")
-        lines = [(step.get_status_display(), display_for_value(step.at, ""), step.by) for step in steps]
-        return "\n".join(starmap("{}: {}, by {}".format, lines)) or "-"
-
     def render_change_form(
         self,
         request: HttpRequest,
@@ -185,8 +179,9 @@ class OrderAdmin(ShopAdmin):
     ) -> Any:
         """Offer a button for each status that the order may go to, beside those that only save it."""
         if obj:
-            context |= money_and_mails(request, obj)
+            context |= money_and_mails(request, obj) | told_of(obj)
         if obj and self.has_change_permission(request, obj):
+            context["may_note"] = not context["customer"].is_erased
             targets = workflow.TRANSITIONS[obj.status]
             context["moves"] = [name for name, status in MOVES.items() if status in targets]
         return super().render_change_form(request, context, add, change, form_url, obj)
@@ -205,6 +200,8 @@ class OrderAdmin(ShopAdmin):
         super().save_model(request, obj, form, change)
         if sent := {name: form.cleaned_data[name] for name in HOW_IT_IS_SENT if name in form.changed_data}:
             Delivery.objects.filter(order=obj).update(**sent)
+        if note := form.cleaned_data.get("note"):
+            add_note(request, obj, note)
         if not change:
             OrderHistory.objects.create(order=obj, status=obj.status, by=Actor.STAFF)
         elif status := move_asked_for(request):
@@ -235,8 +232,8 @@ class OrderAdmin(ShopAdmin):
         order.update_total()
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        """Write no second line when all that was asked for is a move, which has its own."""
-        if message or not move_asked_for(request):
+        """Write no second line when all that was asked for is a move or a note, which have their own."""
+        if message or not (move_asked_for(request) or request.POST.get("note", "").strip()):
             return super().log_change(request, obj, message)
         return None
 
@@ -335,7 +332,7 @@ class OrderAdmin(ShopAdmin):
     ) -> dict[int, OrderStatus]:
         """Move orders, and write it into the log of each; take and return what workflow.move() does."""
         moved = workflow.move(orders=orders, to=status, by=Actor.STAFF, sources=sources)
-        changes = {key: f"Changed Status from {came_from} to {status}." for key, came_from in moved.items()}
+        changes = {key: MOVED.format(came_from, status) for key, came_from in moved.items()}
         log_changes(request, Order, changes)
         return moved
 

@@ -89,8 +89,10 @@ def test_an_order_is_sent_by_a_button(
     find(".submit-row [name=_ship]").click()
     assert find(".messagelist .success").text == f"Order {placed.pk} is shipped now."
     assert find(".field-status .readonly").text == "Shipped"
-    history = find(".field-its_history .readonly").text.splitlines()
-    assert [line.split(":")[0] for line in history] == ["Pending", "Shipped"]
+    history = [
+        row.text.splitlines()[0] for row in browser.find_elements(By.CSS_SELECTOR, ".history tbody th")
+    ]
+    assert history == ["Pending", "Changed Carrier.", "Shipped", "Changed Tracking number."]
     buttons = browser.find_elements(By.CSS_SELECTOR, ".submit-row input[type=submit]")
     assert [button.get_attribute("value") for button in buttons][-2:] == ["Complete", "Cancel"]
     delivery = Delivery.objects.get()

@@ -1,4 +1,4 @@
-"""An order's page: its status is moved by buttons, its delivery written, its history shown."""
+"""An order's page: its status is moved by buttons, its delivery written, the rest shown."""
 
 import re
 from datetime import UTC, datetime
@@ -6,19 +6,22 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from shop.models import Customer, Order, OrderHistory, Product
+from shop.models import Category, Customer, Order, OrderHistory, OrderItem, OrderNote, Product
+from shop.orders import workflow
 from shop.orders.models import Actor, Delivery, OrderStatus
 from shop.orders.workflow import cancel, move
 from tests.admin.conftest import Clerk
 from tests.admin.test_actions import messages_of
 from tests.admin.test_forms import FormParser, add_url, change_url, errors_of, open_form, save
+from tests.admin.test_payments import cells_of
 
 overwrite = "Somebody changed this meanwhile: it is {} now. Save again to overwrite that."
+OWN_ADDRESS = "This order has no address of its own."
 faster = "Somebody was faster: the order is {} now. Nothing was saved."
 
 
@@ -171,8 +174,9 @@ def test_who_may_only_look_has_no_buttons(clerk: Clerk, placed: Order) -> None:
     page = response.content.decode()
     assert buttons_of(page) == []
     assert "seen_status" not in page
-    for text in ("Hauptstraße 1", "DHL", "JJD1", "Pending: "):
+    for text in ("Hauptstraße 1", "DHL", "JJD1", "Pending"):
         assert text in page
+    assert viewer.get(change_url(placed)).content.decode().count("<textarea") == 0
     form = {"seen_status": "pending", "_ship": "Ship", "carrier": "UPS"}
     assert viewer.post(change_url(placed), form).status_code == 403
     placed.refresh_from_db()
@@ -259,30 +263,105 @@ def test_an_order_that_was_not_placed_here_has_no_delivery(admin_client: Client,
     assert LogEntry.objects.get().get_change_message() == "No fields changed."
 
 
+# The customer
+
+
+def test_the_customer_is_shown(admin_client: Client, clerk: Clerk, placed: Order, order: Order) -> None:
+    Order.objects.create(customer=placed.customer)
+    page = admin_client.get(change_url(placed)).content.decode()
+    assert f'<a href="/admin/shop/customer/{placed.customer_id}/change/">Ada Lovelace</a><br>' in page
+    assert "ada@example.com" in page
+    assert f'<a href="/admin/shop/order/?customer__exact={placed.customer_id}">2 orders</a>' in page
+    assert OWN_ADDRESS not in page
+    page = clerk("view_order").get(change_url(placed)).content.decode()
+    assert "Ada Lovelace</a><br>" not in page
+    assert "Ada Lovelace<br>\nada@example.com" in page
+
+
+def test_an_order_without_an_address_shows_the_customers(
+    admin_client: Client, clerk: Clerk, order: Order
+) -> None:
+    page = admin_client.get(change_url(order)).content.decode()
+    assert f"{OWN_ADDRESS} The customer's is:<br>\nnone</p>" in page
+    Customer.objects.update(strasse="Am Markt 2", plz="10115", ort="Berlin")
+    page = admin_client.get(change_url(order)).content.decode()
+    assert f"{OWN_ADDRESS} The customer's is:<br>\nAm Markt 2<br>10115 Berlin</p>" in page
+    assert "Am Markt 2" not in clerk("view_order").get(change_url(order)).content.decode()
+
+
+def test_a_line_shows_how_many_more_there_are(admin_client: Client, clerk: Clerk, order: Order) -> None:
+    for client in (admin_client, clerk("view_order", "view_orderitem")):
+        page = client.get(change_url(order)).content.decode()
+        [cell] = re.findall(r'<td class="field-in_stock">\s*<p>(\d+)</p>', page)
+        assert cell == "58"
+
+
 # The history
+
+
+def history_of(client: Client, order: Order) -> list[tuple[str, str]]:
+    """What happened to an order, and by whom, as its page shows it."""
+    return [(what, by) for what, _, by in cells_of(client, order, "history")]
 
 
 def test_the_history_is_shown(admin_client: Client, placed: Order) -> None:
     step = partial(OrderHistory.objects.create, order=placed)
     OrderHistory.objects.update(at=datetime(2026, 11, 24, 9, 30, tzinfo=UTC))
     step(status="shipped", by="staff", at=datetime(2026, 11, 25, 14, 0, tzinfo=UTC))
-    page = admin_client.get(change_url(placed)).content.decode()
-    assert (
-        "Pending: Nov. 24, 2026, 9:30 a.m., by customer<br>Shipped: Nov. 25, 2026, 2 p.m., by staff" in page
-    )
+    assert cells_of(admin_client, placed, "history") == [
+        ["Pending", "Nov. 24, 2026, 9:30 a.m.", "customer"],
+        ["Shipped", "Nov. 25, 2026, 2 p.m.", "staff"],
+    ]
 
 
-def test_a_page_costs_the_same_queries_at_1_and_at_50_steps(
-    admin_client: Client, placed: Order, django_assert_num_queries: DjangoAssertNumQueries
+def test_the_history_says_who_of_the_staff_it_was(admin_client: Client, clerk: Clerk, placed: Order) -> None:
+    press(clerk("view_order", "change_order"), placed, "process", carrier="DHL")
+    admin_client.post("/admin/shop/order/", {"action": "ship", "_selected_action": [placed.pk], "index": "0"})
+    workflow.set_status(order_id=placed.pk, to=OrderStatus.COMPLETED)  # a program of the staff
+    assert history_of(admin_client, placed) == [
+        ("Pending", "customer"),
+        ("Processing", "clerk (staff)"),
+        ("Changed Carrier.", "clerk"),
+        ("Shipped", "admin (staff)"),
+        ("Completed", "staff"),
+    ]
+
+
+def test_a_move_that_the_history_does_not_have_is_in_it_by_the_log(
+    admin_client: Client, admin_user: User, order: Order
+) -> None:
+    LogEntry.objects.log_actions(admin_user.pk, [order], ADDITION, [{"added": {}}])
+    LogEntry.objects.log_actions(admin_user.pk, [order], CHANGE, "Changed Status from pending to shipped.")
+    OrderHistory.objects.create(order=order, status="shipped", by="customer")
+    assert history_of(admin_client, order) == [
+        ("Added.", "admin"),
+        ("Changed Status from pending to shipped.", "admin"),
+        ("Shipped", "customer"),
+    ]
+
+
+def test_a_page_costs_the_same_queries_at_1_and_at_50_of_everything(
+    admin_client: Client,
+    admin_user: User,
+    placed: Order,
+    home: Category,
+    django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     url = change_url(placed)
     admin_client.get(url)
-    # Session and user; the order, its delivery and its history; how many lines there are, the lines, their
-    # products and the customer to choose; its payments, whether it is to be paid, its mails.
-    with django_assert_num_queries(12):
+    # Session and user; the order, its delivery and its history, the log of it, notes; how many lines there
+    # are, the lines, their products, the customer, and as the one chosen; its payments, whether it is to be
+    # paid, its mails.
+    with django_assert_num_queries(15):
         admin_client.get(url)
     OrderHistory.objects.bulk_create(
         OrderHistory(order=placed, status="pending", by="staff") for _ in range(49)
     )
-    with django_assert_num_queries(12):
+    OrderNote.objects.bulk_create(OrderNote(order=placed, text=str(n), by="clerk") for n in range(50))
+    LogEntry.objects.log_actions(admin_user.pk, [placed] * 50, CHANGE, "Changed Carrier.")
+    products = [Product.objects.create(name=str(n), price=1, category=home) for n in range(50)]
+    OrderItem.objects.bulk_create(
+        OrderItem(order=placed, product=product, quantity=1, price_per_unit=1) for product in products
+    )
+    with django_assert_num_queries(15):
         admin_client.get(url)
