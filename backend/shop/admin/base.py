@@ -120,12 +120,16 @@ def is_lock_conflict(error: OperationalError) -> bool:
     return isinstance(error.__cause__, DeadlockDetected | LockNotAvailable)
 
 
-def hold_customer(customer_id: int) -> None:
-    """Lock a customer who is to get an order or a cart; raise ValidationError if they are erased, or gone."""
+def hold_customer(customer_id: int) -> dict[str, str]:
+    """Lock a customer who is to get an order or a cart, and return the address.
+
+    Raises ValidationError if they are erased, or gone.
+    """
     try:
-        hold(customer_id)
+        address, _ = hold(customer_id)
     except MissingError as error:
         raise ValidationError("This customer is erased.") from error
+    return address
 
 
 class OptimisticLocking(admin.options.BaseModelAdmin):
@@ -136,6 +140,9 @@ class OptimisticLocking(admin.options.BaseModelAdmin):
         IntegerField: {"form_class": WholeNumberField},
     }
 
+    row_select: type[RowSelect] = RowSelect
+    """The widget of choices of rows."""
+
     def formfield_for_dbfield(self, db_field: Field, request: HttpRequest, **kwargs: Any) -> Any:
         """Have the page carry each field's first value, which `changed_data` is compared with."""
         return super().formfield_for_dbfield(db_field, request, show_hidden_initial=True, **kwargs)
@@ -143,7 +150,7 @@ class OptimisticLocking(admin.options.BaseModelAdmin):
     def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
         """Have choices of rows withstand forged keys."""
         if db_field.name in self.get_autocomplete_fields(request):
-            kwargs |= {"form_class": RowChoiceField, "widget": RowSelect(db_field, self.admin_site)}
+            kwargs |= {"form_class": RowChoiceField, "widget": self.row_select(db_field, self.admin_site)}
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
 

@@ -14,8 +14,17 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.html import format_html
 
-from shop.admin.base import LineInline, ShopAdmin, change_link, hold_customer, is_lock_conflict, number_of
+from shop.admin.base import (
+    LineInline,
+    ShopAdmin,
+    change_link,
+    hold_customer,
+    is_lock_conflict,
+    log_changes,
+    number_of,
+)
 from shop.admin.forms import first_ten
+from shop.admin.order_page import PLACED
 from shop.carts.cart import OutOfStockError
 from shop.carts.models import Cart, CartItem
 from shop.database.fields import ZERO
@@ -133,6 +142,7 @@ class CartAdmin(ShopAdmin):
                     raise
                 refused.append(f"{cart}: somebody else is changing it at this moment. Try again.")
             else:
+                log_changes(request, Order, {order_id: PLACED})
                 placed.append(format_html("{}: {} was placed.", cart, change_link(Order(pk=order_id))))
         for texts, level, rest in (
             (placed, messages.SUCCESS, "And {} more orders were placed."),

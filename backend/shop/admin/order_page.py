@@ -16,6 +16,9 @@ from shop.orders.models import Actor, Order, OrderNote, OrderStatus
 MOVED = "Changed Status from {} to {}."
 """What the log says of an order that staff moved."""
 
+PLACED = "Placed."
+"""What the log says of an order that staff placed of a cart."""
+
 ONE_PRESS = timedelta(minutes=1)
 """Within it the same note by the same person is a button that was pressed twice."""
 
@@ -54,7 +57,8 @@ def history_of(order: Order) -> list[Event]:
     names: dict[str | None, str] = {}
     events = []
     for entry in log.select_related("user").order_by("pk"):
-        name, text = entry.user.get_username(), entry.get_change_message()
+        user: Any = entry.user
+        name, text = user.get_username(), entry.get_change_message()
         status = status_reached(entry, text)
         if status in by_staff:
             names[status] = name
@@ -69,7 +73,7 @@ def history_of(order: Order) -> list[Event]:
 
 def status_reached(entry: LogEntry, text: str) -> str | None:
     """Return the status that an order came to by what this line of the log, with this text, tells."""
-    if entry.action_flag == ADDITION:
+    if entry.action_flag == ADDITION or text == PLACED:
         return OrderStatus.PENDING
     moved = re.fullmatch(re.escape(MOVED).replace(r"\{\}", r"(\w+)"), text)
     return moved[2] if moved else None

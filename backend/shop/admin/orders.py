@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import OperationalError, transaction
@@ -19,7 +20,6 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from shop.admin.base import (
-    LineInline,
     ShopAdmin,
     Subtotal,
     change_link,
@@ -28,7 +28,15 @@ from shop.admin.base import (
     log_changes,
 )
 from shop.admin.csv_export import csv_response
-from shop.admin.forms import HOW_IT_IS_SENT, OrderForm, OrderItemForm
+from shop.admin.forms import HOW_IT_IS_SENT, OrderForm
+from shop.admin.new_order import (
+    WHO,
+    NewOrderForm,
+    PlacedAlreadyError,
+    address_of,
+    finish,
+)
+from shop.admin.order_lines import OrderItemInline
 from shop.admin.order_page import MOVED, add_note, told_of
 from shop.admin.payments import (
     FASTER,
@@ -37,6 +45,7 @@ from shop.admin.payments import (
     money_and_mails,
     word,
 )
+from shop.admin.searching import CustomerSearch, CustomerSelect, ProductSearch
 from shop.admin.stock import held_back, stock_follows
 from shop.catalog import stock
 from shop.orders import workflow
@@ -79,24 +88,12 @@ def totals_too_large(orders: Iterable[int]) -> dict[int, Decimal]:
     return dict(sums.values_list("order", "total"))
 
 
-class OrderItemInline(LineInline):
-    """The lines of an order."""
-
-    model = OrderItem
-    form = OrderItemForm
-    fields = ("product", "quantity", "in_stock", "price_per_unit", "subtotal")
-    readonly_fields = ("in_stock", "subtotal")
-
-    def in_stock(self, line: Any) -> int:
-        """Return how many more there are."""
-        return int(line.product.stock)
-
-
 @admin.register(Order)
 class OrderAdmin(ShopAdmin):
     """Orders with their lines, whose sum is the total and which the stock follows."""
 
     form = OrderForm
+    row_select = CustomerSelect
     readonly_fields = ("status", "total_amount", "address")
     inlines = (OrderItemInline,)
     list_display = ("order_id", "order_date", "its_customer", "status", "total_amount")
@@ -124,9 +121,26 @@ class OrderAdmin(ShopAdmin):
         list(deliveries.select_for_update(no_key=True).values_list("pk"))
 
     def get_urls(self) -> list[Any]:
-        """Add the address of the button that marks an order as paid."""
-        view = self.admin_site.admin_view(require_POST(self.mark_one_paid))
-        return [path("<path:object_id>/mark_paid/", view, name="shop_order_mark_paid"), *super().get_urls()]
+        """Add the addresses of the button that marks an order as paid, and of the page's searches."""
+        view = self.admin_site.admin_view
+        return [
+            path(
+                "<path:object_id>/mark_paid/",
+                view(require_POST(self.mark_one_paid)),
+                name="shop_order_mark_paid",
+            ),
+            path(
+                "products/",
+                view(ProductSearch.as_view(admin_site=self.admin_site)),
+                name="shop_order_products",
+            ),
+            path(
+                "customers/",
+                view(CustomerSearch.as_view(admin_site=self.admin_site)),
+                name="shop_order_customers",
+            ),
+            *super().get_urls(),
+        ]
 
     def mark_one_paid(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Mark an order as paid, if its total is what its page showed."""
@@ -144,7 +158,13 @@ class OrderAdmin(ShopAdmin):
         return f"{order} is paid now."
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Show the delivery where there is one."""
+        """Show the delivery where there is one, and ask for it where the order is new."""
+        if not obj:
+            where = {
+                "fields": (WHO, "strasse", ("plz", "ort")),
+                "description": "Left empty, it is the customer's own name and address.",
+            }
+            return [(None, {"fields": ("customer", "order_date", "key")}), ("Deliver to", where)]
         sections: list[Any] = [(None, {"fields": ("customer", "order_date", "status", "total_amount")})]
         if hasattr(obj, "delivery"):
             sections.append(("Delivery", {"fields": ("address", *HOW_IT_IS_SENT)}))
@@ -154,6 +174,13 @@ class OrderAdmin(ShopAdmin):
         """Take nothing for a delivery that is not there."""
         fields = super().get_readonly_fields(request, obj)
         return fields if hasattr(obj, "delivery") else (*fields, *HOW_IT_IS_SENT)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
+        """Have a form of its own for a new order."""
+        kwargs |= {} if obj else {"form": NewOrderForm}
+        return super().get_form(request, obj, change=change, **kwargs)
 
     def address(self, order: Any) -> str:
         """Return where the order goes, as on a parcel."""
@@ -190,11 +217,34 @@ class OrderAdmin(ShopAdmin):
         """Leave out what is the delivery's."""
         return [name for name in form.changed_data if name not in HOW_IT_IS_SENT]
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Tell who sends the page of a new order once more which one it has placed."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except PlacedAlreadyError as error:
+            text = format_html(
+                "This page has placed {} already, and no second one.", change_link(error.order)
+            )
+            self.message_user(request, text, messages.WARNING)
+            return self.response_post_save_add(request, error.order)
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Save the order, and move it if that was asked for.
+        """Save the order, and move it if that was asked for; begin a new one.
 
         It is moved before its lines are saved: those of a cancelled order no longer concern the stock.
         """
+        if not change:
+            address = address_of(obj, form)
+            super().save_model(request, obj, form, change)
+            Delivery.objects.create(order=obj, **address)
+            OrderHistory.objects.create(order=obj, status=obj.status, by=Actor.STAFF)
+            return
         if "customer" in form.changed_data:
             hold_customer(obj.customer_id)
         super().save_model(request, obj, form, change)
@@ -202,9 +252,7 @@ class OrderAdmin(ShopAdmin):
             Delivery.objects.filter(order=obj).update(**sent)
         if note := form.cleaned_data.get("note"):
             add_note(request, obj, note)
-        if not change:
-            OrderHistory.objects.create(order=obj, status=obj.status, by=Actor.STAFF)
-        elif status := move_asked_for(request):
+        if status := move_asked_for(request):
             seen = request.POST.get("seen_status")
             sources = [source for source in OrderStatus if source == seen]
             if not self.move_and_log(request, [obj.pk], status, sources):
@@ -230,6 +278,8 @@ class OrderAdmin(ShopAdmin):
                 raise ValidationError(f"The total would be {total:,}, more than {LARGEST_TOTAL:,}.")
         super().save_related(request, form, [], change)
         order.update_total()
+        if not change:
+            finish(order, form)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         """Write no second line when all that was asked for is a move or a note, which have their own."""

@@ -9,7 +9,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django.live_server_helper import LiveServer
-from selenium.webdriver import Chrome
+from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -59,7 +59,9 @@ def test_an_order_gets_a_line_by_search_and_a_new_total(
     find("#items-1 .select2-selection").click()
     find(".select2-search__field").send_keys("wooden")
     find(".select2-results__option--highlighted:only-child").click()
-    assert find("#items-1 .select2-selection__rendered").text.endswith("Handmade Wooden Computer")
+    assert find("#items-1 .select2-selection__rendered").text.endswith(
+        "Handmade Wooden Computer (2 in stock)"
+    )
     find("#id_items-1-quantity").send_keys("2")
     quantity = find("#id_items-0-quantity")
     quantity.clear()
@@ -73,6 +75,88 @@ def test_an_order_gets_a_line_by_search_and_a_new_total(
         ("Elegant Marble Gloves", 1, Decimal("235.99")),
         ("Handmade Wooden Computer", 2, Decimal("369.35")),
     ]
+
+
+def choose(find: Callable[[str], WebElement], field: str, words: str) -> str:
+    """Search in a field, take the one row that is found, and return its text there."""
+    find(f"{field} .select2-selection").click()
+    find(".select2-search__field").send_keys(words)
+    found = find(".select2-results__option--highlighted:only-child")
+    text = found.text
+    found.click()
+    return text
+
+
+def warning_of(browser: Chrome, line: int, text: str) -> bool:
+    """Wait for a line to say this of the stock, or to say nothing."""
+
+    def says() -> bool:
+        shown = browser.find_elements(By.CSS_SELECTOR, f"#items-{line} .short-of-stock")
+        return "".join(warning.text for warning in shown) == text
+
+    return WebDriverWait(browser, WAIT_SECONDS).until(lambda _: says())
+
+
+def test_an_order_is_placed_by_telephone(
+    browser: Chrome,
+    signed_in: LiveServer,
+    find: Callable[[str], WebElement],
+    ada: Customer,
+    gloves: Product,
+    computer: Product,
+) -> None:
+    """It says what is short before it is placed; and once it is, however often the button is pressed."""
+    browser.get(f"{signed_in}/admin/shop/order/add/")
+    assert choose(find, ".field-customer", "lovelace") == "Ada Lovelace, ada@example.com, 01067 Dresden"
+    assert choose(find, "#items-0", "wooden") == "Handmade Wooden Computer (2 in stock)"
+    quantity = find("#id_items-0-quantity")
+    quantity.send_keys("2")
+    assert warning_of(browser, 0, "")
+    find("#items-group .add-row a").click()
+    choose(find, "#items-1", "wooden")
+    find("#id_items-1-quantity").send_keys("1")
+    for line in (0, 1):
+        assert warning_of(browser, line, "1 more than in stock")
+    assert find("#id_items-1-quantity").get_attribute("aria-describedby") == "id_items-1-quantity_stock"
+    choose(find, "#items-1", "gloves")
+    for line in (0, 1):
+        assert warning_of(browser, line, "")
+    assert not find("#id_items-1-quantity").get_attribute("aria-describedby")
+    ActionChains(browser).double_click(find("[name=_save]")).perform()
+    find(".messagelist")
+    order = Order.objects.get()
+    assert (order.customer, str(order.total_amount)) == (ada, "974.69")
+    assert Delivery.objects.get().ort == "Dresden"
+    assert failures(browser) == []
+
+
+def test_a_line_that_wants_more_than_it_has_and_there_is(
+    browser: Chrome, signed_in: LiveServer, find: Callable[[str], WebElement], order: Order
+) -> None:
+    """Two pieces are in the line already, 58 more are there."""
+    browser.get(f"{signed_in}/admin/shop/order/{order.pk}/change/")
+    quantity = find("#id_items-0-quantity")
+    for number, text in (("60", ""), ("61", "1 more than in stock"), ("x", "")):
+        quantity.clear()
+        quantity.send_keys(number)
+        assert warning_of(browser, 0, text)
+    quantity.clear()
+    quantity.send_keys("99")
+    assert warning_of(browser, 0, "39 more than in stock")
+    find("#id_items-0-DELETE").click()
+    assert warning_of(browser, 0, "")
+    Order.objects.update(status="cancelled")
+    browser.get(f"{signed_in}/admin/shop/order/{order.pk}/change/")
+    quantity = find("#id_items-0-quantity")
+    quantity.send_keys("99")
+    assert warning_of(browser, 0, "")
+    assert failures(browser) == []
+
+
+def failures(browser: Chrome) -> list[str]:
+    """Return what the console says that failed since the last call."""
+    entries = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
 
 
 def test_an_order_is_sent_by_a_button(

@@ -14,10 +14,10 @@ from shop.models import Cart, CartItem, Customer, Order, OrderHistory, Product
 from shop.orders.models import Delivery
 from tests.admin.conftest import Clerk
 from tests.admin.test_actions import messages_of
-from tests.admin.test_forms import FormParser, change_url, errors_of, open_form
+from tests.admin.test_forms import ADDRESS, FormParser, change_url, errors_of, open_form
+from tests.admin.test_order_page import history_of
 
 LIST = "/admin/shop/cart/"
-ADDRESS = {"strasse": "Hauptstraße 1", "plz": "01067", "ort": "Dresden"}
 
 
 def act(client: Client, *carts: Cart, **fields: str) -> Any:
@@ -66,6 +66,7 @@ def test_the_action(admin_client: Client, basket: Cart) -> None:
     assert messages_of(act(admin_client, basket)) == [
         ("error", "Cart of Ada Lovelace: The cart is empty."),
     ]
+    assert history_of(admin_client, order) == [("Pending", "admin (staff)")]
 
 
 def test_the_button(admin_client: Client, basket: Cart) -> None:
@@ -178,7 +179,7 @@ def test_it_costs_the_same_queries_at_1_and_at_50_lines(
         CartItem.objects.bulk_create(
             CartItem(cart=basket, product=product, quantity=1) for product in products[:number]
         )
-        with django_assert_num_queries(15):
+        with django_assert_num_queries(16):
             act(admin_client, basket)
     assert Order.objects.count() == 3
 

@@ -18,7 +18,7 @@ from shop.orders.books import faults
 from shop.orders.checkout import CartEmptyError, Placed, TotalChangedError, place_order
 from shop.orders.models import Actor
 from tests.admin.test_actions import delete_url
-from tests.admin.test_forms import add_url, change_url, errors_of, new_line, open_form
+from tests.admin.test_forms import ADDRESS, add_url, change_url, errors_of, new_line, open_form
 from tests.support.calling import Caller, bearer
 from tests.support.races import at_once, meanwhile
 
@@ -346,16 +346,14 @@ def test_orders_of_the_same_products_in_other_orders(
 ) -> None:
     Product.objects.update(stock=1000)
     ways = [(gloves, computer), (computer, gloves)]
-    forms = []
-    for way in ways:
-        form = open_form(staff(), add_url(Order)) | {"customer": str(deborah.pk)}
-        for product in way:
-            form = new_line(form, product=product.pk, quantity=1)
-        forms.append(form)
     clients = [staff() for _ in range(4)]
     for _ in range(ROUNDS):
-        results = at_once(
-            *(partial(client.post, add_url(Order), forms[n % 2]) for n, client in enumerate(clients))
-        )
+        calls = []
+        for n, client in enumerate(clients):
+            form = open_form(client, add_url(Order)) | {"customer": str(deborah.pk), **ADDRESS}
+            for product in ways[n % 2]:
+                form = new_line(form, product=product.pk, quantity=1)
+            calls.append(partial(client.post, add_url(Order), form))
+        results = at_once(*calls)
         assert [result.status_code for result in results] == [302] * 4
     assert (stock_of(gloves), stock_of(computer)) == (980, 980)

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from shop.catalog.stock import TAKE
 from shop.models import Category, Customer, Order, OrderHistory, OrderItem, Product
 from tests.admin.test_actions import confirm, delete_url
-from tests.admin.test_forms import add_url, change_url, errors_of, new_line, open_form, save
+from tests.admin.test_forms import ADDRESS, add_url, change_url, errors_of, new_line, open_form, save
 from tests.support.races import meanwhile
 
 either_way = pytest.mark.parametrize("way", ["page", "action"])
@@ -68,7 +68,7 @@ def test_an_added_line(admin_client: Client, order: Order, gloves: Product, comp
 
 
 def test_a_new_order(admin_client: Client, deborah: Customer, gloves: Product, computer: Product) -> None:
-    form = open_form(admin_client, add_url(Order)) | {"customer": str(deborah.pk)}
+    form = open_form(admin_client, add_url(Order)) | {"customer": str(deborah.pk), **ADDRESS}
     for product, quantity in ((gloves, 3), (computer, 1), (gloves, 4)):
         form = new_line(form, product=product.pk, quantity=quantity)
     save(admin_client, add_url(Order), form)
@@ -125,7 +125,7 @@ def test_too_little_is_a_message(
 
 def test_too_little_for_a_new_order(admin_client: Client, deborah: Customer, computer: Product) -> None:
     """Two lines of one product want it together."""
-    form = open_form(admin_client, add_url(Order)) | {"customer": str(deborah.pk)}
+    form = open_form(admin_client, add_url(Order)) | {"customer": str(deborah.pk), **ADDRESS}
     form = new_line(new_line(form, product=computer.pk, quantity=2), product=computer.pk, quantity=1)
     assert errors_of(admin_client.post(add_url(Order), form)) == [
         "There is not enough in stock: Handmade Wooden Computer (3 more wanted, 2 available)."
