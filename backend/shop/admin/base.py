@@ -346,9 +346,13 @@ class ShopAdmin(OptimisticLocking, SafeAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet, search_term: str
     ) -> tuple[QuerySet, bool]:
-        """Find a number in number_field, by its index; Django would compare it as text, row by row."""
-        if self.number_field and search_term.isdecimal() and len(search_term) < 20:
-            return queryset.filter(**{self.number_field: int(search_term)}), False
+        """Find a number, such as 12 or #12, in number_field, by its index.
+
+        Django would compare it as text, row by row.
+        """
+        number = search_term.strip().removeprefix("#")
+        if self.number_field and number.isdecimal() and len(number) < 20:
+            return queryset.filter(**{self.number_field: int(number)}), False
         return super().get_search_results(request, queryset, search_term)
 
     def changed_columns(self, form: forms.ModelForm) -> list[str]:

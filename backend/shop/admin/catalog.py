@@ -88,7 +88,7 @@ class ProductAdmin(ShopAdmin):
         words = search_term.strip()[:LONGEST]
         if not words:
             return queryset, False
-        number = int(words) if re.fullmatch("[0-9]{1,9}", words) else None
+        number = int(words.removeprefix("#")) if re.fullmatch("#?[0-9]{1,9}", words) else None
         return queryset.filter(pk__in=keys_of(words, number)), False
 
     def lock_to_delete(self, keys: Iterable[Any] | QuerySet) -> None:

@@ -28,6 +28,7 @@ from shop.admin.base import (
     log_changes,
 )
 from shop.admin.csv_export import csv_response
+from shop.admin.filters import CategoryFilter, DayFilter, PaidFilter, ProductFilter, SummingPaginator
 from shop.admin.forms import HOW_IT_IS_SENT, OrderForm
 from shop.admin.new_order import (
     WHO,
@@ -97,13 +98,14 @@ class OrderAdmin(ShopAdmin):
     readonly_fields = ("status", "total_amount", "address")
     inlines = (OrderItemInline,)
     list_display = ("order_id", "order_date", "its_customer", "status", "total_amount")
-    list_filter = ("status",)
-    link_lookups = ("status__exact", "customer__exact")
+    list_filter = ("status", DayFilter, PaidFilter, ProductFilter, CategoryFilter)
+    link_lookups = ("status__exact", "customer__exact", "from", "to", "paid", "product", "category")
+    show_facets = admin.ShowFacets.NEVER
+    paginator = SummingPaginator
     list_select_related = ("customer",)
     search_fields = ("customer__first_name", "customer__last_name", "customer__email")
     search_help_text = "The number of an order, or the name or e-mail address of a customer"
     number_field = "order_id"
-    date_hierarchy = "order_date"
     autocomplete_fields = ("customer",)
     ordering = ("-order_date", "-order_id")
     actions = (*MOVES, "mark_paid", "export")

@@ -11,7 +11,7 @@ from django.db.models import Case, Count, F, Q, Sum, When
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from shop.catalog.models import Product
+from shop.catalog.models import Category, Product
 from shop.customers.models import Customer, full_name
 from shop.database.fields import AMOUNTS, DATES, ZERO
 from shop.database.statements import Parameter
@@ -34,6 +34,12 @@ LOOKUPS = {
     "customer": "customer_id",
 }
 """How the filters of a list are asked of an order."""
+
+
+def holds_money() -> models.Exists:
+    """Tell of the outer order whether the shop holds money for it."""
+    payments = Payment.objects.filter(order=models.OuterRef("pk")).holding()
+    return models.Exists(payments.exclude(status=PaymentStatus.OPEN))
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -64,13 +70,22 @@ class OrderQuerySet(models.QuerySet["Order"]):
         disputed = Payment.objects.filter(order=models.OuterRef("pk"), status=PaymentStatus.DISPUTED)
         return self.filter(Q(status=OrderStatus.PROCESSING) | on_account, ~models.Exists(disputed))
 
+    def paid(self) -> Self:
+        """Keep those for which the shop holds money."""
+        return self.filter(holds_money())
+
     def unpaid(self) -> Self:
         """Keep those not completed for which the shop holds no money."""
-        paid = (
-            Payment.objects.filter(order=models.OuterRef("pk")).holding().exclude(status=PaymentStatus.OPEN)
-        )
         not_done = (OrderStatus.PENDING, OrderStatus.PROCESSING, OrderStatus.SHIPPED)
-        return self.filter(~models.Exists(paid), status__in=not_done)
+        return self.filter(~holds_money(), status__in=not_done)
+
+    def with_product(self, product: Product) -> Self:
+        """Keep those with a line of this product."""
+        return self.filter(pk__in=OrderItem.objects.filter(product=product).values("order"))
+
+    def with_category(self, category: Category) -> Self:
+        """Keep those with a line of a product of this category."""
+        return self.filter(pk__in=OrderItem.objects.filter(product__category=category).values("order"))
 
     def by_status(self) -> models.QuerySet["Order", tuple[str, int, Decimal]]:
         """Return the number and the total amount of the orders in each status that any has."""
