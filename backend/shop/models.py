@@ -6,7 +6,7 @@ name of the cart's unique key) is in migration 0002; `tests/test_schema.py` comp
 
 from shop.api.models import RequestCount
 from shop.carts.models import Cart, CartItem
-from shop.catalog.models import Category, CategoryStock, Product, ProductSales, SearchWord
+from shop.catalog.models import Category, CategoryStock, Product, ProductSales, SearchWord, StockCorrection
 from shop.customers.models import Customer, CustomerSpending, RefreshToken
 from shop.jobs.models import Job, JobStatus, Mail
 from shop.orders.models import (
@@ -49,4 +49,5 @@ __all__ = [
     "RefreshToken",
     "RequestCount",
     "SearchWord",
+    "StockCorrection",
 ]

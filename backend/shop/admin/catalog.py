@@ -7,13 +7,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import display_for_value
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from shop.admin.base import ShopAdmin, list_link, number_of
 from shop.admin.csv_export import csv_response
+from shop.admin.forms import ProductForm
 from shop.carts.models import CartItem
+from shop.catalog import stock
 from shop.catalog.models import LOW_STOCK, Category, Product
 from shop.catalog.search import LONGEST, keys_of
 
@@ -64,11 +69,15 @@ class StockFilter(admin.SimpleListFilter):
         return queryset.filter(conditions.get(self.value() or "", Q()))
 
 
+LAST_CORRECTIONS = 10
+
+
 @admin.register(Product)
 class ProductAdmin(ShopAdmin):
     """The products of the catalog."""
 
-    fields = ("name", "category", "price", "stock", "description")
+    form = ProductForm
+    readonly_fields = ("its_orders", "its_corrections")
     list_display = ("product_id", "name", "category", "price", "stock")
     list_display_links = ("product_id", "name")
     list_filter = (StockFilter,)
@@ -90,6 +99,45 @@ class ProductAdmin(ShopAdmin):
             return queryset, False
         number = int(words.removeprefix("#")) if re.fullmatch("#?[0-9]{1,9}", words) else None
         return queryset.filter(pk__in=keys_of(words, number)), False
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Ask for a reason where a stock can be corrected, and lead to the orders for who may see them."""
+        may_change = obj and self.has_change_permission(request, obj)
+        reason = ("reason",) if may_change else ()
+        orders = ("its_orders",) if obj and request.user.has_perm("shop.view_order") else ()
+        corrections = ("its_corrections",) if obj else ()
+        return ("name", "category", "price", "stock", *reason, *corrections, "description", *orders)
+
+    @admin.display(description="orders")
+    def its_orders(self, product: Any) -> SafeString:
+        """Link to the orders with this product."""
+        url = reverse("admin:shop_order_changelist")
+        return format_html('<a href="{}?product={}">Orders with this product</a>', url, product.pk)
+
+    @admin.display(description="last corrections")
+    def its_corrections(self, product: Any) -> str:
+        """Return a line for each of the last corrections of the stock, the newest first."""
+        lines = [
+            f"{display_for_value(row.at, '')}: {row.before} → {row.after}, by {row.username}: {row.reason}"
+            for row in product.corrections.order_by("-pk")[:LAST_CORRECTIONS]
+        ]
+        return "\n".join(lines) or "-"
+
+    def changed_columns(self, form: Any) -> list[str]:
+        """Leave out the stock, which is corrected."""
+        return [name for name in form.changed_data if name != "stock"]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Save the product, and keep why its stock is corrected."""
+        super().save_model(request, obj, form, change)
+        if change and "stock" in form.changed_data:
+            stock.correct(
+                product_id=obj.pk,
+                before=form.initial["stock"],
+                after=obj.stock,
+                reason=form.cleaned_data["reason"],
+                username=request.user.get_username(),
+            )
 
     def lock_to_delete(self, keys: Iterable[Any] | QuerySet) -> None:
         """Lock the lines of carts before the products, as a checkout does."""

@@ -25,6 +25,10 @@ from django.forms.models import construct_instance
 from django.utils.functional import cached_property
 from django.utils.text import Truncator
 
+from shop.catalog.models import StockCorrection
+
+LONGEST_REASON = StockCorrection._meta.get_field("reason").max_length
+
 MOST_LINES = 1000
 """So many lines an order or a cart may have to be changed in its page, each up to nine fields of the form."""
 
@@ -207,6 +211,32 @@ class CustomerForm(ShopForm):
                 validate_password(password, self.instance)
         except ValidationError as error:
             self.add_error("new_password", error)
+
+
+class ReasonField(forms.CharField):
+    """Why a stock is corrected; it is no change by itself."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(label="Reason", max_length=LONGEST_REASON, required=False, **kwargs)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return False
+
+
+NO_REASON = "Say why the stock is corrected."
+
+
+class ProductForm(ShopForm):
+    """A product, with a field for why its stock is corrected; a new one needs no reason."""
+
+    reason = ReasonField(widget=AdminTextInputWidget, help_text="Why the stock is another, if you change it.")
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned_data = super().clean()
+        is_corrected = "stock" in self.changed_data and not self.instance._state.adding
+        if is_corrected and "stock" in self.cleaned_data and self.cleaned_data.get("reason") == "":
+            self.add_error("reason", NO_REASON)
+        return cleaned_data
 
 
 HOW_IT_IS_SENT = ("carrier", "tracking_number")

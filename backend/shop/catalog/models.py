@@ -6,7 +6,8 @@ from typing import Self
 
 from django.db import models
 from django.db.models import Count, Func, OuterRef, Q, Subquery, Sum
-from django.db.models.functions import Cast, Coalesce, Collate, Round
+from django.db.models.functions import Cast, Coalesce, Collate, Now, Round
+from django.utils import timezone
 
 from shop.database.fields import AMOUNTS, ZERO
 
@@ -158,6 +159,25 @@ class Product(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class StockCorrection(models.Model):
+    """A stock that staff corrected, and why; the user may be gone, the name stays."""
+
+    stock_correction_id = models.BigAutoField(primary_key=True)
+    product = models.ForeignKey(Product, models.CASCADE, related_name="corrections")
+    before = models.IntegerField()
+    after = models.IntegerField()
+    reason = models.CharField(max_length=200)
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
+    username = models.CharField(max_length=150)
+
+    class Meta:
+        db_table = "stock_correction"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"Stock of {self.product}: {self.before} → {self.after}"
 
 
 class ProductSales(models.Model):

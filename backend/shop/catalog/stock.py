@@ -1,13 +1,14 @@
-"""Stock that orders take and give back."""
+"""Stock that orders take and give back, and that staff correct."""
 
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db import connection
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
 
-from shop.catalog.models import LOW_STOCK
+from shop.catalog.models import LOW_STOCK, Product, StockCorrection
 from shop.database.statements import Prepared
 from shop.jobs.mail import letter, post
 
@@ -68,3 +69,13 @@ def tell_staff(products: Collection[Taken]) -> None:
 def give_back(quantities: Mapping[int, int]) -> None:
     if quantities:
         take({product_id: -quantity for product_id, quantity in quantities.items()})
+
+
+@transaction.atomic
+def correct(*, product_id: int, before: int, after: int, reason: str, username: str) -> None:
+    """Set a stock that is `before` to `after`, and keep why; raise ValidationError if it is another now."""
+    if not Product.objects.filter(pk=product_id, stock=before).update(stock=after):
+        raise ValidationError(f"The stock is not {before} any more. Nothing was saved.")
+    StockCorrection.objects.create(
+        product_id=product_id, before=before, after=after, reason=reason, username=username
+    )

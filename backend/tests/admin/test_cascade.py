@@ -5,7 +5,18 @@ from django.test.utils import isolate_apps
 
 from shop.admin.base import cascade
 from shop.customers.models import RefreshToken
-from shop.models import Cart, CartItem, Category, Customer, Mail, Order, OrderItem, Payment, Product
+from shop.models import (
+    Cart,
+    CartItem,
+    Category,
+    Customer,
+    Mail,
+    Order,
+    OrderItem,
+    Payment,
+    Product,
+    StockCorrection,
+)
 from shop.orders.models import Delivery, IdempotencyKey, OrderHistory, OrderNote
 
 
@@ -23,7 +34,7 @@ def test_the_tables_of_the_shop() -> None:
         Mail: ["customer", "order__customer"],
         Payment: ["order__customer"],
     }
-    assert cascade(Product) == {CartItem: ["product"]}
+    assert cascade(Product) == {CartItem: ["product"], StockCorrection: ["product"]}
     assert cascade(Order) == {
         OrderItem: ["order"],
         Delivery: ["order"],

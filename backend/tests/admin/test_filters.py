@@ -249,7 +249,7 @@ def test_the_total_costs_no_query_of_its_own(
         costs.append(len(queries))
         for number in range(50):
             customer = Customer.objects.create(
-                first_name="Ann", last_name="Lee", email=f"{number}@example.com"
+                first_name="Ann", last_name="Lee", email=f"{turn}-{number}@example.com"
             )
             order = Order.objects.create(customer=customer)
             order.items.create(product=gloves, quantity=1, price_per_unit=1)

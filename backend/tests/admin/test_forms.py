@@ -127,7 +127,7 @@ def test_new_name_does_not_bring_back_sold_stock(admin_client: Client, gloves: P
 def test_new_stock_is_written(admin_client: Client, gloves: Product) -> None:
     form = open_form(admin_client, change_url(gloves))
     Product.objects.update(price=Decimal("199.00"))
-    save(admin_client, change_url(gloves), form | {"stock": "158"})
+    save(admin_client, change_url(gloves), form | {"stock": "158", "reason": "counted"})
     gloves.refresh_from_db()
     assert (gloves.stock, gloves.price) == (158, Decimal("199.00"))
 
@@ -453,7 +453,7 @@ def test_bad_product_is_refused(
     admin_client: Client, gloves: Product, change: dict[str, str], errors: list[str]
 ) -> None:
     form = open_form(admin_client, change_url(gloves))
-    assert refused(admin_client, change_url(gloves), form | change) == errors
+    assert refused(admin_client, change_url(gloves), form | {"reason": "counted"} | change) == errors
 
 
 @pytest.mark.parametrize(

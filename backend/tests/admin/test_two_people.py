@@ -60,7 +60,7 @@ def test_a_change_of_somebody_else_is_not_overwritten_unseen(
     obj = request.getfixturevalue(name)
     rows: Any = type(obj)._default_manager
     rows.update(**{field: "before" if field == "strasse" else getattr(obj, field)})
-    form = open_form(admin_client, change_url(obj)) | {field: mine}
+    form = open_form(admin_client, change_url(obj)) | {field: mine, "reason": "counted"}
     rows.update(**{field: theirs})
     errors, page = errors_and_page(admin_client, change_url(obj), form)
     assert errors == [escape(overwrite.format(shown))]
