@@ -212,6 +212,14 @@ class SafeAdmin(admin.ModelAdmin):
         """Lock rows that are to be deleted; some need others to be locked before."""
         self.lock(keys)
 
+    def clean_keys(self, keys: Iterable[str]) -> list[Any]:
+        """Return the keys without what cannot be one."""
+        clean = []
+        for key in keys:
+            with suppress(ValidationError):
+                clean.append(self.opts.pk.clean(key, None))
+        return clean
+
     def write(
         self,
         request: HttpRequest,
@@ -225,10 +233,7 @@ class SafeAdmin(admin.ModelAdmin):
         be, nothing is, and it runs once more with `request.problem`, which the page then says.
         """
         sent = request.POST
-        clean = []
-        for key in keys:
-            with suppress(ValidationError):
-                clean.append(self.opts.pk.clean(unquote(key), None))
+        clean = self.clean_keys(map(unquote, keys))
 
         def run() -> Any:
             request.POST = sent.copy()  # type: ignore[assignment]

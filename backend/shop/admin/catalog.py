@@ -4,19 +4,21 @@
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import display_for_value
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from shop.admin.base import ShopAdmin, list_link, number_of
 from shop.admin.csv_export import csv_response
-from shop.admin.forms import ProductForm
+from shop.admin.forms import ProductCells, ProductForm, ProductFormSet
 from shop.carts.models import CartItem
 from shop.catalog import stock
 from shop.catalog.models import LOW_STOCK, Category, Product
@@ -80,15 +82,49 @@ class ProductAdmin(ShopAdmin):
     readonly_fields = ("its_orders", "its_corrections")
     list_display = ("product_id", "name", "category", "price", "stock")
     list_display_links = ("product_id", "name")
+    list_editable = ("price", "stock")
     list_filter = (StockFilter,)
     link_lookups = ("stock", "category__exact")
-    list_select_related = ("category",)
     search_fields = ("name",)
     search_help_text = "The number of a product, or words of its name, its description or its category"
     autocomplete_fields = ("category",)
     ordering = ("product_id",)
     actions = ("export",)
     restriction = (Count("order_items"), "part of %d order line", "part of %d order lines")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Fetch the category, whose name the list shows."""
+        return super().get_queryset(request).select_related("category")
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Have the cells of the list know what the page showed."""
+        return super().get_changelist_form(request, form=ProductCells, **kwargs)
+
+    def get_changelist_formset(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """After a save that failed, return what says why."""
+        formset: Any = super().get_changelist_formset(request, formset=ProductFormSet, **kwargs)
+        formset.problem = getattr(request, "problem", None)
+        return formset
+
+    def _get_list_editable_queryset(self, request: HttpRequest, prefix: str) -> QuerySet:
+        """Return the products whose cells were sent; Django's fails on a key that no column can hold."""
+        keys = self.clean_keys(self._get_edited_object_pks(request, prefix))
+        return self.get_queryset(request).filter(pk__in=keys)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Save the cells of the list; of those that are refused show the rows that were sent.
+
+        Sorted and filtered anew, the list may have others by now.
+        """
+        view = partial(super().changelist_view, request, extra_context)
+        if request.method != "POST" or "_save" not in request.POST:
+            return view()
+        keys = self._get_edited_object_pks(request, "form")
+        response = self.write(request, view, self.lock, keys)
+        changelist: Any = isinstance(response, TemplateResponse) and (response.context_data or {})["cl"]
+        if changelist and changelist.formset:  # a list to choose from has none
+            changelist.result_list = [form.instance for form in changelist.formset]
+        return response
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet, search_term: str

@@ -330,6 +330,45 @@ Cells = dict[tuple[str, str], str]
 """The values of one form of a formset, by what precedes the prefix, "initial-" or nothing, and the name."""
 
 
+def take_out_forms(data: Any, prefix: str) -> dict[int, Cells]:
+    """Take the forms of a formset out of what was sent, and return them by their numbers."""
+    cell = re.compile(rf"(initial-|){re.escape(prefix)}-([0-9]{{1,9}})-(\w+)")
+    taken: dict[int, Cells] = {}
+    for match in filter(None, map(cell.fullmatch, list(data))):
+        taken.setdefault(int(match[2]), {})[match[1], match[3]] = data.pop(match[0])[-1]
+    return taken
+
+
+def put_in_forms(data: Any, prefix: str, of_forms: Sequence[Cells], initial: int) -> None:
+    """Have these be the forms that were sent; `initial` is how many of them are rows that there are."""
+    for n, cells in enumerate(of_forms):
+        for (before, name), value in cells.items():
+            data[f"{before}{prefix}-{n}-{name}"] = value
+    data[f"{prefix}-{TOTAL_FORM_COUNT}"] = str(len(of_forms))
+    data[f"{prefix}-{INITIAL_FORM_COUNT}"] = str(initial)
+
+
+def check_rules(model: type[Model], changed: Sequence[forms.ModelForm]) -> None:
+    """Add the messages of the CHECKs that forms break, in one query; Django makes one for each."""
+    checks: list[Any] = [rule for rule in model._meta.constraints if isinstance(rule, CheckConstraint)]
+    if not changed or not checks:
+        return
+    editor = connection.schema_editor()
+    conditions = ", ".join(str(rule._get_check_sql(model, editor)) for rule in checks)
+    table = connection.ops.quote_name(model._meta.db_table)
+    columns = [field for field in model._meta.concrete_fields if not field.is_relation]
+    rows = [{field.column: getattr(form.instance, field.attname) for field in columns} for form in changed]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {conditions.replace('%', '%%')} FROM jsonb_populate_recordset(NULL::{table}, %s)",  # noqa: S608
+            [json.dumps(rows, cls=DjangoJSONEncoder)],
+        )
+        for form, verdicts in zip(changed, cursor.fetchall(), strict=True):
+            for rule, kept in zip(checks, verdicts, strict=True):
+                if kept is False:
+                    form.add_error(None, str(rule.violation_error_message))
+
+
 class LineFormSet(forms.BaseInlineFormSet):
     """The lines of an order or a cart, in a fixed number of queries whatever their number.
 
@@ -356,7 +395,11 @@ class LineFormSet(forms.BaseInlineFormSet):
         Django takes the n-th form for the n-th line, and has nothing to say of a line that is gone.
         """
         key = ("", self.model._meta.pk.name)
-        sent = [(n, cells) for n, cells in sorted(self.taken_out_of_data().items()) if n < total]
+        sent = [
+            (n, {cell: value for cell, value in cells.items() if cell[1] != self.fk.name})
+            for n, cells in sorted(take_out_forms(self.data, str(self.prefix)).items())
+            if n < total
+        ]
         of_lines = {cells.get(key, ""): cells for n, cells in sent if n < initial or cells.get(key)}
         of_new_lines = [cells for n, cells in sent if n >= initial and not cells.get(key)]
         up_to_date = []
@@ -367,24 +410,7 @@ class LineFormSet(forms.BaseInlineFormSet):
                 cells = self.cells_of(line)
             up_to_date.append(cells)
         self.gone = [cells for cells in of_lines.values() if ("", DELETION_FIELD_NAME) not in cells]
-        up_to_date += of_new_lines
-        data: Any = self.data
-        for n, cells in enumerate(up_to_date):
-            for (before, name), value in cells.items():
-                data[f"{before}{self.prefix}-{n}-{name}"] = value
-        data[f"{self.prefix}-{TOTAL_FORM_COUNT}"] = str(len(up_to_date))
-        data[f"{self.prefix}-{INITIAL_FORM_COUNT}"] = str(len(self.get_queryset()))
-
-    def taken_out_of_data(self) -> dict[int, Cells]:
-        """Take the forms out of the data, but for the parent, and return them by their numbers."""
-        data: Any = self.data
-        cell = re.compile(rf"(initial-|){re.escape(str(self.prefix))}-([0-9]{{1,9}})-(\w+)")
-        forms_by_number: dict[int, Cells] = {}
-        for match in filter(None, map(cell.fullmatch, list(data))):
-            value = data.pop(match[0])[-1]
-            if match[3] != self.fk.name:
-                forms_by_number.setdefault(int(match[2]), {})[match[1], match[3]] = value
-        return forms_by_number
+        put_in_forms(self.data, str(self.prefix), [*up_to_date, *of_new_lines], len(self.get_queryset()))
 
     def cells_of(self, line: Model) -> Cells:
         """Return the form of a line that nobody has changed, and that the page did not show."""
@@ -441,28 +467,9 @@ class LineFormSet(forms.BaseInlineFormSet):
         return first_ten([str(products.get(key, "a line")) for key in keys])
 
     def check_constraints(self) -> None:
-        """Add the messages of the CHECKs that lines break, in one query; Django makes one for each."""
+        """Add the messages of the CHECKs that lines break."""
         lines = [form for form in self.forms if form.has_changed() and form.is_valid()]
-        lines = [form for form in lines if not form.cleaned_data.get(DELETION_FIELD_NAME)]
-        checks: list[Any] = [
-            rule for rule in self.model._meta.constraints if isinstance(rule, CheckConstraint)
-        ]
-        if not lines or not checks:
-            return
-        editor = connection.schema_editor()
-        conditions = ", ".join(str(rule._get_check_sql(self.model, editor)) for rule in checks)
-        table = connection.ops.quote_name(self.model._meta.db_table)
-        columns = [field for field in self.model._meta.concrete_fields if not field.is_relation]
-        rows = [{field.column: getattr(form.instance, field.attname) for field in columns} for form in lines]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT {conditions.replace('%', '%%')} FROM jsonb_populate_recordset(NULL::{table}, %s)",  # noqa: S608
-                [json.dumps(rows, cls=DjangoJSONEncoder)],
-            )
-            for form, verdicts in zip(lines, cursor.fetchall(), strict=True):
-                for rule, kept in zip(checks, verdicts, strict=True):
-                    if kept is False:
-                        form.add_error(None, str(rule.violation_error_message))
+        check_rules(self.model, [form for form in lines if not form.cleaned_data.get(DELETION_FIELD_NAME)])
 
     def write(self) -> None:
         """Write what was changed in the lines, after `save(commit=False)`."""
@@ -477,3 +484,75 @@ class LineFormSet(forms.BaseInlineFormSet):
         if others:
             columns = {name for _, changed in others for name in changed}
             rows.bulk_update([line for line, _ in others], columns)
+
+
+class ProductCells(LineForm):
+    """What can be changed of a product in the list."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs["aria-label"] = f"{field.label} of {self.instance}"
+
+
+class CorrectionForm(forms.Form):
+    """Why the stocks of a list are corrected."""
+
+    reason = ReasonField(widget=AdminTextInputWidget)
+
+
+class ProductFormSet(forms.BaseModelFormSet):
+    """The products of a list, in a fixed number of queries, but for those that were changed.
+
+    `data` must be mutable. Its forms are those of the products with their keys, whatever the list would show
+    by now; what is gone is left out, and said if it was changed.
+    """
+
+    problem: ValidationError | None = None
+    """Why an attempt to save them failed."""
+
+    def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(data, *args, **kwargs)
+        self.correction = CorrectionForm(data)
+        self.gone: list[str] = []
+        if self.is_bound and ManagementForm(self.data, prefix=self.prefix).is_valid():
+            self.leave_out_what_is_gone()
+
+    def leave_out_what_is_gone(self) -> None:
+        """Keep one form for each product; Django takes the others for new ones."""
+        key = ("", self.model._meta.pk.name)
+        there = {str(product.pk) for product in self.get_queryset()}
+        kept: dict[str, Cells] = {}
+        for _, cells in sorted(take_out_forms(self.data, str(self.prefix)).items()):
+            number = cells.pop(key, "")
+            if number in there:
+                kept.setdefault(number, cells | {key: number})
+            elif any(cells.get(("initial-", name)) != cells[before, name] for before, name in cells):
+                self.gone.append(f"product {number[:10]}")
+        put_in_forms(self.data, str(self.prefix), list(kept.values()), len(kept))
+
+    def add_fields(self, form: forms.ModelForm, index: int | None) -> None:
+        """Add the key without Django's query for it."""
+        super().add_fields(form, index)
+        key = self.model._meta.pk.name
+        form.fields[key] = forms.IntegerField(
+            initial=form.instance.pk, required=False, widget=forms.HiddenInput
+        )
+
+    def clean(self) -> None:
+        """Ask for a reason where a stock is another, say what is gone, and check the table's constraints."""
+        changed = [form for form in self.forms if form.has_changed() and form.is_valid()]
+        problems: list[Any] = [self.problem] if self.problem else []
+        if not self.correction.is_valid():
+            problems += self.correction.errors["reason"]
+        reason = self.correction.cleaned_data.get("reason", "")
+        for form in changed:
+            form.cleaned_data["reason"] = reason
+        if not (reason or problems) and any("stock" in form.changed_data for form in changed):
+            problems.append(NO_REASON)
+        if self.gone:
+            text = f"Deleted meanwhile: {first_ten(self.gone)}. Save again to save the rest of this page."
+            problems.append(text)
+        check_rules(self.model, changed)
+        if problems:
+            raise ValidationError(problems)

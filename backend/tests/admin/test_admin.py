@@ -130,8 +130,8 @@ def test_category_links_to_its_products(admin_client: Client, gloves: Product, c
     assert [row.pk for row in admin_client.get(link).context["cl"].result_list] == [gloves.pk]
 
 
-def test_list_of_products(admin_client: Client, gloves: Product, computer: Product) -> None:
-    assert list_of(admin_client, Product) == [
+def test_list_of_products(viewer_client: Client, gloves: Product, computer: Product) -> None:
+    assert list_of(viewer_client, Product) == [
         [str(gloves.pk), "Elegant Marble Gloves", "Home", "235.99", "58"],
         [str(computer.pk), "Handmade Wooden Computer", "Electronics", "369.35", "2"],
     ]
@@ -539,6 +539,6 @@ def test_names_are_shown_as_text(admin_client: Client, gloves: Product, order: O
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
-def test_prices_are_exact(admin_client: Client, gloves: Product) -> None:
+def test_prices_are_exact(viewer_client: Client, gloves: Product) -> None:
     Product.objects.update(price=Decimal("0.10"))
-    assert list_of(admin_client, Product)[0][3] == "0.10"
+    assert list_of(viewer_client, Product)[0][3] == "0.10"
