@@ -1,5 +1,6 @@
 """A customer's right to be forgotten, which the books survive, and to have a copy of all that is known."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
@@ -38,45 +39,58 @@ def export(customer_id: Any) -> QuerySet[Customer]:
 
 
 def erase(*, customer_id: int, current_password: str) -> None:
+    """Forget a customer who says so; raise WrongPasswordError and OpenOrdersError."""
+    known = confirmed(customer_id, current_password).password
+    if not forget(Customer.objects.filter(pk=customer_id, password=known)):
+        raise WrongPasswordError
+
+
+@transaction.atomic
+def forget(known: QuerySet[Customer]) -> bool:
     """Forget a customer: the row goes, or with orders all in it that tells of a person.
 
-    Raises WrongPasswordError and OpenOrdersError.
+    `known` is the customer as long as that is who was meant; return False if it is not any more.
+    Raises OpenOrdersError.
     """
-    known = confirmed(customer_id, current_password).password
-    with transaction.atomic():
-        # Whoever writes a cart or places an order waits for this row.
-        customer = Customer.objects.select_for_update().filter(pk=customer_id, password=known).first()
-        if not customer:
-            raise WrongPasswordError
-        orders: QuerySet[Order] = Order.objects.filter(customer=customer)
-        # Whoever writes a note about one of them waits for it.
-        list(orders.order_by("pk").select_for_update(no_key=True).values_list("pk"))
-        if orders.filter(Q(status__in=OPEN) | Q(payments__status__in=PaymentStatus.unsettled())).exists():
-            raise OpenOrdersError
-        forget_names(customer)
-        if not orders.exists():
-            customer.delete()
-            return
-        Cart.objects.filter(customer=customer).delete()
-        RefreshToken.objects.filter(customer=customer).delete()
-        Mail.objects.filter(customer=customer).delete()
-        IdempotencyKey.objects.filter(customer=customer).delete()
-        OrderNote.objects.filter(order__customer=customer).delete()
-        erased = Customer.objects.filter(pk=customer_id, password=known).update(
+    # Whoever writes a cart or places an order waits for this row.
+    customer = known.select_for_update().first()
+    if not customer:
+        return False
+    # Whoever writes a note about one of their orders waits for it.
+    orders = Order.objects.filter(customer=customer)
+    list(orders.order_by("pk").select_for_update(no_key=True).values_list("pk"))
+    if has_open_orders(customer):
+        raise OpenOrdersError
+    forget_names([customer.pk])
+    if not orders.exists():
+        customer.delete()
+        return True
+    Cart.objects.filter(customer=customer).delete()
+    RefreshToken.objects.filter(customer=customer).delete()
+    Mail.objects.filter(customer=customer).delete()
+    IdempotencyKey.objects.filter(customer=customer).delete()
+    OrderNote.objects.filter(order__customer=customer).delete()
+    return bool(
+        known.update(
             first_name="Deleted",
             last_name="customer",
-            email=f"deleted-{customer_id}@invalid",
+            email=f"deleted-{customer.pk}@invalid",
             password=make_password(None),  # none that anybody could know
             **dict.fromkeys(("strasse", "plz", "ort"), ""),
         )
-        if not erased:
-            raise WrongPasswordError
+    )
 
 
-def forget_names(customer: Customer) -> None:
-    """Take the name out of what the admin tells of its past: who changed the account, or its cart."""
-    carts = Cart.objects.filter(customer=customer).values_list("pk", flat=True)
-    for model, keys in ((Customer, [customer.pk]), (Cart, carts)):
+def has_open_orders(customer: Customer) -> bool:
+    """Tell whether an order of the customer is on its way, or its money is."""
+    money = Q(payments__status__in=PaymentStatus.unsettled())
+    return Order.objects.filter(Q(status__in=OPEN) | money, customer=customer).exists()
+
+
+def forget_names(customers: Collection[int]) -> None:
+    """Take the names out of what the admin tells of their past: who changed an account, or its cart."""
+    carts = Cart.objects.filter(customer__in=customers).values_list("pk", flat=True)
+    for model, keys in ((Customer, customers), (Cart, carts)):
         entries = LogEntry.objects.filter(
             content_type__app_label="shop",
             content_type__model=model._meta.model_name,

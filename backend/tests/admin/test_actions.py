@@ -25,6 +25,7 @@ from shop.api.csv_text import csv_lines
 from shop.models import Cart, CartItem, Category, Customer, Order, OrderItem, OrderStatus, Product
 from shop.orders.models import Actor
 from shop.orders.workflow import move
+from tests.admin.test_forms import change_url, open_form, save
 
 
 def run(client: Client, action: str, *rows: Model, **fields: str) -> HttpResponseBase:
@@ -322,16 +323,39 @@ def test_the_question_counts_all_that_goes(
 
 
 @pytest.mark.parametrize("way", ["page", "action"])
-def test_customer_goes_with_orders_and_cart(
-    admin_client: Client, deborah: Customer, order: Order, cart: Cart, way: str
+def test_a_customer_without_orders_goes_with_the_cart(
+    admin_client: Client, deborah: Customer, cart: Cart, way: str
 ) -> None:
+    """And so does the name, in what the admin tells of the past."""
+    for obj in (deborah, cart):
+        save(admin_client, change_url(obj), open_form(admin_client, change_url(obj)))
+    page = admin_client.get(delete_url(deborah)).content.decode()
+    for gone in ("Customers: 1", "Carts: 1", "Cart items: 1"):
+        assert f"<li>{gone}</li>" in page
     if way == "page":
         response: HttpResponseBase = admin_client.post(delete_url(deborah), {"post": "yes"})
     else:
         response = confirm(admin_client, deborah)
     assert response.status_code == 302
-    for table in (Customer, Order, OrderItem, Cart, CartItem):
+    for table in (Customer, Cart, CartItem):
         assert table._default_manager.count() == 0
+    names = sorted(LogEntry.objects.values_list("object_repr", flat=True))
+    assert names == ["Deleted cart", "Deleted customer", "Deleted customer"]
+
+
+@pytest.mark.parametrize("way", ["page", "action"])
+def test_a_customer_with_orders_stays(
+    admin_client: Client, deborah: Customer, jonas: Customer, order: Order, cart: Cart, way: str
+) -> None:
+    if way == "page":
+        response: HttpResponseBase = admin_client.post(delete_url(deborah), {"post": "yes"})
+    else:
+        response = confirm(admin_client, deborah, jonas)
+    text = "Deborah Bruen: has 1 order, which stays in the books: erase the customer instead"
+    page = response.getvalue().decode()
+    assert f"<li>{text}</li>" in page
+    assert "Jonas Groß 🛒: has" not in page
+    assert [table._default_manager.count() for table in (Customer, Order, Cart)] == [2, 1, 1]
 
 
 def test_who_may_not_delete_lines_cannot_delete_their_order(order: Order) -> None:

@@ -98,6 +98,7 @@ def test_list_of_customers(admin_client: Client, deborah: Customer, order: Order
             "10115",
             "Berlin",
             "1 order",
+            "471.98",
         ]
     ]
 

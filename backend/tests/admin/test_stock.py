@@ -250,18 +250,6 @@ def test_deleted_orders_give_back_together(
     assert sum(f"EXECUTE {TAKE.name}" in query["sql"] for query in queries) == 1
 
 
-@either_way
-def test_a_deleted_customer_gives_back_what_was_not_sent(
-    admin_client: Client, placed: Order, order: Order, gloves: Product, computer: Product, way: str
-) -> None:
-    sent = Order.objects.create(customer=placed.customer, status="shipped")
-    sent.items.create(product=gloves, quantity=7, price_per_unit=1)
-    assert (stock_of(gloves), stock_of(computer)) == (55, 0)
-    delete(admin_client, way, placed.customer)
-    assert (stock_of(gloves), stock_of(computer)) == (58, 2)
-    assert Order.objects.get() == order
-
-
 @pytest.mark.django_db(transaction=True)
 def test_an_order_that_comes_meanwhile_is_none_of_those_deleted(
     admin_client: Client, order: Order, deborah: Customer
