@@ -219,7 +219,12 @@ LOGIN_REDIRECT_URL = "admin:index"
 SHOP_KEEP_YEARS = env_number("SHOP_KEEP_YEARS", default=8, lowest=1, highest=100)
 
 # Work that waits is rows in PostgreSQL, done by `manage.py run_jobs`; what moves money is never given up.
-TASKS = {"default": {"BACKEND": "shop.jobs.backend.PostgresBackend", "QUEUES": ["default", "mail", "money"]}}
+TASKS = {
+    "default": {
+        "BACKEND": "shop.jobs.backend.PostgresBackend",
+        "QUEUES": ["default", "mail", "money", "asking"],
+    }
+}
 
 # Where mail goes out. Without a server development prints it, and production sends none.
 EMAIL_HOST = environment.get("EMAIL_HOST", "")

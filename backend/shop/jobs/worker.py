@@ -1,9 +1,10 @@
-"""The worker: takes jobs that are due, one at a time, and does them until it is told to end."""
+"""The worker: takes jobs that are due, one at a time of each queue, and does them until it is told to end."""
 
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
@@ -32,6 +33,9 @@ MAIL_LIFETIME = timedelta(days=7)
 MONEY = "money"
 """The queue of jobs that never die: after the last pause they are tried once a day."""
 
+ASKING = "asking"
+"""The queue of what only asks providers of payments, who may be away: nobody waits for it."""
+
 IDLE_SECONDS = 1.0
 
 # Whoever waits for a row that another worker takes at this moment passes it over.
@@ -41,8 +45,7 @@ SET attempts = attempts + 1, started_at = clock_timestamp(),
     due_at = clock_timestamp() + make_interval(secs => %(lease)s)
 WHERE job_id = (
     SELECT job_id FROM job
-    WHERE status = 'waiting' AND due_at <= statement_timestamp()
-    AND (queue <> %(held)s OR enqueued_at < statement_timestamp() - %(lifetime)s)
+    WHERE queue = %(queue)s AND status = 'waiting' AND due_at <= statement_timestamp() - %(held_for)s
     ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
 ) AND status = 'waiting' AND due_at <= statement_timestamp()
 RETURNING *
@@ -65,10 +68,10 @@ def sends_mail() -> bool:
     return bool(settings.EMAIL_HOST or settings.DEBUG)
 
 
-def claim() -> Job | None:
-    """Take the job that is due for the longest time; None if none is."""
-    held = "" if sends_mail() else MAIL
-    for job in Job.objects.raw(CLAIM, {"lease": LEASE_SECONDS, "held": held, "lifetime": MAIL_LIFETIME}):
+def claim(queue: str) -> Job | None:
+    """Take the job of a queue that is due for the longest time; None if none is."""
+    held_for = MAIL_LIFETIME if queue == MAIL and not sends_mail() else timedelta(0)
+    for job in Job.objects.raw(CLAIM, {"queue": queue, "lease": LEASE_SECONDS, "held_for": held_for}):
         return job
     return None
 
@@ -157,13 +160,35 @@ class Schedule:
                 self.known[task] = slot
 
 
-def run(schedule: Schedule, ended: Event) -> None:
-    """Do jobs until the event is set; a database that is away is waited for."""
+def run(queues: Collection[str], tasks: Mapping[Task, int], ended: Event) -> None:
+    """Do jobs until the event is set, those of each queue in a thread: none waits for another queue's.
+
+    `tasks` are the periodic ones, each with the seconds of its slots. What ends one thread ends all, and is
+    raised.
+    """
+    with ThreadPoolExecutor(len(queues)) as pool:
+        threads = [
+            pool.submit(
+                run_queue,
+                queue,
+                Schedule({task: seconds for task, seconds in tasks.items() if task.queue_name == queue}),
+                ended,
+            )
+            for queue in queues
+        ]
+        wait(threads, return_when=FIRST_EXCEPTION)
+        ended.set()
+    for thread in threads:
+        thread.result()
+
+
+def run_queue(queue: str, schedule: Schedule, ended: Event) -> None:
+    """Do the jobs of a queue until the event is set; a database that is away is waited for."""
     while not ended.is_set():
         close_old_connections()
         try:
             schedule.enqueue()
-            job = claim()
+            job = claim(queue)
             if job:
                 work(job)
                 continue
@@ -171,3 +196,4 @@ def run(schedule: Schedule, ended: Event) -> None:
             logger.warning("the database does not answer: %s", type(failure).__name__)
             connections.close_all()
         ended.wait(IDLE_SECONDS)
+    connections.close_all()

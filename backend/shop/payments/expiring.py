@@ -11,7 +11,7 @@ from django.utils import timezone
 from django_tasks import task
 
 from shop.jobs.models import Job
-from shop.jobs.worker import MONEY
+from shop.jobs.worker import ASKING, MONEY
 from shop.orders.models import Actor, Order, OrderStatus, Payment, PaymentProvider, PaymentStatus
 from shop.orders.workflow import move, status_of
 from shop.payments.provider import ProviderRefusedError, ProviderUnavailableError
@@ -21,8 +21,8 @@ from shop.payments.starting import start
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 90
-"""So long one run expires orders; the next one goes on."""
+SECONDS = 30
+"""So long one run expires orders, so that other jobs have their turn; the next one goes on."""
 
 UNANSWERED = 3
 """After so many orders of which a provider does not answer, a run ends."""
@@ -115,10 +115,10 @@ def ask_open() -> None:
     asked = set(waiting.values_list("arguments__args__0", flat=True))
     online = Payment.objects.filter(status=PaymentStatus.OPEN).exclude(provider=PaymentProvider.INVOICE)
     calls = [(key,) for key in online.values_list("pk", flat=True) if key not in asked]
-    Job.objects.enqueue(ask.module_path, calls, queue=MONEY)
+    Job.objects.enqueue(ask.module_path, calls, queue=ASKING)
 
 
-@task(queue_name=MONEY)
+@task(queue_name=ASKING)
 def ask(payment_id: int) -> None:
     """Settle a payment if its provider answers; if not, it is asked again soon anyway."""
     with suppress(ProviderUnavailableError):

@@ -64,6 +64,16 @@ def test_it_ends_after_the_job_in_hand(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == ""
 
 
+def test_money_and_those_who_hold_it_keep_no_mail_waiting(tmp_path: Path) -> None:
+    for queue in ("money", "asking"):
+        tasks.begin.using(queue_name=queue).enqueue(queue, 60)
+    with worker(tmp_path / "log", EMAIL_HOST="127.0.0.1"):
+        wait_until(lambda: names() == {"money 1", "asking 1"})
+        tasks.write.using(queue_name="mail").enqueue("mail")
+        tasks.write.enqueue("other")
+        wait_until(lambda: names() == {"money 1", "asking 1", "mail", "other"})
+
+
 def test_what_a_killed_worker_had_is_done_by_another(tmp_path: Path) -> None:
     """Killed while it does the job; it is the second attempt that is done."""
     tasks.begin.enqueue("job", 60)

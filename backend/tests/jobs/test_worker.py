@@ -5,7 +5,7 @@ from datetime import timedelta
 from threading import Event, Thread
 
 import pytest
-from django.db import connections, transaction
+from django.db import transaction
 from django.utils import timezone
 from django_tasks import TaskResultStatus
 from django_tasks.exceptions import TaskResultDoesNotExist
@@ -101,7 +101,7 @@ def test_a_hopeless_one_is_dead_at_once() -> None:
 def test_one_that_kills_its_worker_each_time_ends() -> None:
     tasks.write.enqueue("never")
     for _ in range(len(PAUSES) + 1):
-        assert claim()
+        assert claim("default")
         make_due()
     assert do_jobs() == 1
     assert Job.objects.get().status == JobStatus.DEAD
@@ -110,11 +110,11 @@ def test_one_that_kills_its_worker_each_time_ends() -> None:
 
 def test_one_that_is_taken_belongs_to_its_worker_until_the_lease_ends() -> None:
     tasks.write.enqueue("one")
-    first = claim()
+    first = claim("default")
     assert first
-    assert claim() is None
+    assert claim("default") is None
     make_due()
-    second = claim()
+    second = claim("default")
     assert second
     work(second)
     assert Job.objects.get().status == JobStatus.DONE
@@ -172,8 +172,7 @@ def test_a_lost_connection_ends_no_worker() -> None:
     ended = Event()
 
     def work_on() -> None:
-        run(Schedule({}), ended)
-        connections.close_all()
+        run(["default"], {}, ended)
 
     thread = Thread(target=work_on)
     thread.start()
@@ -184,6 +183,13 @@ def test_a_lost_connection_ends_no_worker() -> None:
         thread.join()
     lost = Job.objects.get(task="tests.jobs.tasks.lose_the_connection")
     assert (lost.status, lost.attempts) == (JobStatus.WAITING, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_ends_one_thread_ends_all() -> None:
+    """A queue that nobody works on any more would not be noticed."""
+    with pytest.raises(ZeroDivisionError):
+        run(["mail", "default"], {tasks.write: 0}, Event())
 
 
 @pytest.mark.django_db(transaction=True)

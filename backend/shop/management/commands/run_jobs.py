@@ -4,19 +4,22 @@ import signal
 from threading import Event
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from shop.jobs.worker import Schedule, run
+from shop.jobs.worker import run
 from shop.periodic import PERIODIC
 
 
 class Command(BaseCommand):
-    """Run until SIGTERM or Ctrl-C; the job in hand is done to its end."""
+    """Run until SIGTERM or Ctrl-C; the jobs in hand are done to their end."""
 
-    help = "Does the jobs that are due, one after the other, until it is told to end. Several may run."
+    help = (
+        "Does the jobs that are due, one at a time of each queue, until it is told to end. Several may run."
+    )
 
     def handle(self, **_: Any) -> None:
         ended = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: ended.set())
-        run(Schedule(PERIODIC), ended)
+        run(settings.TASKS["default"]["QUEUES"], PERIODIC, ended)
