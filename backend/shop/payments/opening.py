@@ -24,6 +24,7 @@ from shop.orders.models import (
     PaymentStatus,
 )
 from shop.orders.workflow import move
+from shop.payments.places import place
 from shop.payments.provider import ProviderUnavailableError
 from shop.payments.settling import settle
 from shop.payments.starting import NO_ANSWER, start
@@ -81,7 +82,15 @@ def open_payment(*, customer_id: int, order_id: int, return_url: str = "") -> Op
     ProviderUnavailableError when the provider does not answer; to ask again goes on with what was begun.
     """
     opened = book(customer_id, order_id, return_url)
-    await_page(opened)
+    if not opened.created and is_there(opened):
+        return opened
+    try:
+        with place():
+            await_page(opened)
+    except ProviderUnavailableError:
+        if not is_there(opened):
+            leave(opened)
+            raise
     return opened
 
 
@@ -139,6 +148,17 @@ def deadline_of(order_id: int) -> datetime:
     return placed[0] + timedelta(hours=settings.SHOP_PAYMENT_HOURS)
 
 
+def is_there(opened: Opened) -> bool:
+    """Tell whether a payment has its page, or needs none. Raises PaymentRefusedError and OrderClosedError."""
+    payment = Payment.objects.get(pk=opened.payment_id)
+    if payment.status == PaymentStatus.FAILED and not payment.reference:
+        raise PaymentRefusedError
+    if payment.status == PaymentStatus.EXPIRED:
+        raise OrderClosedError
+    is_known = payment.reference or payment.provider == PaymentProvider.INVOICE
+    return bool(is_known) or payment.status != PaymentStatus.OPEN
+
+
 def await_page(opened: Opened) -> None:
     """Ask for the page of a payment if nobody else does, or wait until it is there.
 
@@ -146,18 +166,10 @@ def await_page(opened: Opened) -> None:
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     is_ours, is_first = opened.created, True
-    while True:
-        payment = Payment.objects.get(pk=opened.payment_id)
-        if payment.status == PaymentStatus.FAILED and not payment.reference:
-            raise PaymentRefusedError
-        if payment.status == PaymentStatus.EXPIRED:
-            raise OrderClosedError
-        is_known = payment.reference or payment.provider == PaymentProvider.INVOICE
-        if is_known or payment.status != PaymentStatus.OPEN:
-            return
+    while not is_there(opened):
         # Who has waited already would wait too long with a question of their own.
-        if is_ours or (is_first and claim(payment)):
-            start(payment.pk)
+        if is_ours or (is_first and claim(opened.payment_id)):
+            start(opened.payment_id)
             is_ours = False
         elif time.monotonic() > deadline:
             raise ProviderUnavailableError
@@ -166,10 +178,17 @@ def await_page(opened: Opened) -> None:
         is_first = False
 
 
-def claim(payment: Payment) -> bool:
+def leave(opened: Opened) -> None:
+    """Let anybody ask at once for the page of a payment for which this request was to ask."""
+    if opened.created:
+        unasked = Payment.objects.filter(pk=opened.payment_id, reference="", status=PaymentStatus.OPEN)
+        unasked.update(note=NO_ANSWER)
+
+
+def claim(payment_id: int) -> bool:
     """Become the one who asks for the page, if whoever did so was not answered or is dead."""
     now = timezone.now()
     left = Payment.objects.filter(
-        Q(note=NO_ANSWER) | Q(changed_at__lt=now - LEASE), pk=payment.pk, reference=""
+        Q(note=NO_ANSWER) | Q(changed_at__lt=now - LEASE), pk=payment_id, reference=""
     ).filter(status=PaymentStatus.OPEN)
     return bool(left.update(note="", changed_at=now))

@@ -27,6 +27,18 @@ def payment(fake: FakeProvider, placed: Order) -> Payment:  # noqa: F811
     return pay_anew(placed)
 
 
+def copies(order: Order, number: int) -> list[Order]:
+    """Return so many orders of the same customer, as placed as this one."""
+    found = []
+    for _ in range(number):
+        copy = Order.objects.create(customer=order.customer, total_amount=1)
+        copy.history.create(status="pending", by="customer")
+        order.delivery.pk = copy.pk
+        order.delivery.save(force_insert=True)
+        found.append(copy)
+    return found
+
+
 def pay_anew(order: Order) -> Payment:
     """Open a payment of an order."""
     opened = open_payment(customer_id=order.customer_id, order_id=order.pk)

@@ -14,7 +14,7 @@ from shop.payments.opening import OrderClosedError, open_payment
 from shop.payments.provider import ProviderUnavailableError
 from shop.payments.settling import settle
 from shop.periodic import PERIODIC
-from tests.payments.conftest import pay_anew
+from tests.payments.conftest import copies, pay_anew
 from tests.payments.test_settling import do_all_jobs, history, mails, states
 from tests.support.fake_provider import FakeProvider
 
@@ -165,11 +165,7 @@ def test_a_provider_that_is_away_is_left_alone(
     fake: FakeProvider, placed: Order, payment: Payment, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     """After three orders without an answer, of which each may take ten seconds."""
-    for number in range(5):
-        copy = Order.objects.create(customer=placed.customer, total_amount=1)
-        copy.history.create(status="pending", by="customer")
-        placed.delivery.pk = copy.pk
-        placed.delivery.save(force_insert=True)
+    for number, copy in enumerate(copies(placed, 5)):
         pay_anew(copy)
         age(copy, hours=23 + number)
     fake.away = {"expire"}

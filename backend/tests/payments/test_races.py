@@ -3,21 +3,24 @@
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from threading import Event
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.http import HttpResponse
 from django.test import Client
 
 from shop.models import Job, Mail, Order, Payment, Product
 from shop.orders.books import faults
 from shop.orders.models import Actor
 from shop.orders.workflow import cancel
+from shop.payments import places
 from shop.payments.expiring import expire_order, expire_orders
 from shop.payments.opening import open_payment
 from shop.payments.refunding import begin_refund, refund
 from shop.payments.settling import accept, settle
-from tests.payments.conftest import pay_anew
+from tests.payments.conftest import copies, pay_anew
 from tests.payments.test_expiring import age
 from tests.payments.test_settling import do_all_jobs, mails, states
 from tests.support.calling import Caller, bearer
@@ -44,6 +47,39 @@ def test_twenty_open_one_payment(fake: FakeProvider, placed: Order, monkeypatch:
     assert answers[0].json()["url"].startswith("https://bank.example/")
     assert fake.calls == ["start"]
     assert Payment.objects.count() == 1
+
+
+def test_a_provider_that_hangs_holds_two_requests(
+    fake: FakeProvider, placed: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are told at once to come again, and leave their threads; what they began goes on then."""
+    answered = Event()
+    at_first = fake.start
+
+    def hang(payment: Payment) -> Any:
+        page = at_first(payment)
+        answered.wait(30)
+        return page
+
+    monkeypatch.setattr(fake, "start", hang)
+    monkeypatch.setattr(places, "LATE_SECONDS", 0.1)
+    paths = [f"customer/{placed.customer_id}/orders/{order.pk}/payment/" for order in copies(placed, 5)]
+    headers = bearer(placed.customer)
+    done: list[HttpResponse] = []
+
+    def pay(path: str) -> None:
+        done.append(Caller(Client(), headers).post(path, {}))
+        if len(done) == 3:
+            answered.set()
+
+    crowd(5, pay, paths)
+    assert [answer.status_code for answer in done[:3]] == [503] * 3
+    assert {answer.headers["Retry-After"] for answer in done[:3]} == {"5"}
+    assert [answer.status_code for answer in done[3:]] == [201] * 2
+    assert fake.calls == ["start"] * 2
+    again = [Caller(Client(), headers).post(path, {}) for path in paths]
+    assert [answer.status_code for answer in again] == [200] * 5
+    assert fake.calls == ["start"] * 5
 
 
 def test_twenty_ask_a_provider_that_is_away(fake: FakeProvider, placed: Order) -> None:

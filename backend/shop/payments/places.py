@@ -1,0 +1,37 @@
+"""How many requests may wait for a provider: one that hangs must not take all threads of the web."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
+
+from shop.payments.provider import ProviderUnavailableError
+
+PLACES = 2
+"""So many requests of a process wait for a provider at once; its other threads serve the shop."""
+
+LATE_SECONDS = 2.0
+"""So long others queue for a place; where the provider takes longer to answer they are refused at once."""
+
+changed = Condition()
+taken: dict[object, float] = {}
+"""When each of those who have a place took it."""
+
+
+@contextmanager
+def place() -> Iterator[None]:
+    """Have a place for the block; raise ProviderUnavailableError if those who have one wait too long."""
+    mine, since = object(), time.monotonic()
+    with changed:
+        while len(taken) >= PLACES:
+            patience = min(since, *taken.values()) + LATE_SECONDS - time.monotonic()
+            if patience <= 0:
+                raise ProviderUnavailableError
+            changed.wait(patience)
+        taken[mine] = time.monotonic()
+    try:
+        yield
+    finally:
+        with changed:
+            del taken[mine]
+            changed.notify_all()
