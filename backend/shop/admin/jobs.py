@@ -1,11 +1,14 @@
 """Jobs and mails, as the staff see them."""
 
+from collections.abc import Callable
+
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import ngettext
 
-from shop.admin.base import ShopAdmin
+from shop.admin.base import ShopAdmin, log_changes
 from shop.jobs.models import Job, Mail
 
 
@@ -30,19 +33,29 @@ class JobAdmin(LookOnly):
     ordering = ("-job_id",)
     actions = ("retry", "discard")
 
-    @admin.action(permissions=["retry"], description="Try selected dead jobs again")
+    @admin.action(permissions=["retry"], description="Try selected jobs again now")
     def retry(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        """Let dead jobs begin anew."""
-        number = Job.objects.filter(pk__in=queryset.values("pk")).revive()
-        text = ngettext("%d job will be tried again.", "%d jobs will be tried again.", number)
-        self.message_user(request, text % number, messages.SUCCESS if number else messages.WARNING)
+        """Let dead jobs begin anew, and waiting ones that failed go on before their time."""
+        self.act(
+            request,
+            queryset.retry,
+            "Tried again.",
+            "%d job will be tried again.",
+            "%d jobs will be tried again.",
+        )
 
     @admin.action(permissions=["retry"], description="Discard selected dead jobs")
     def discard(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         """Delete dead jobs."""
-        number = Job.objects.filter(pk__in=queryset.values("pk")).discard()
-        text = ngettext("%d job was discarded.", "%d jobs were discarded.", number)
-        self.message_user(request, text % number, messages.SUCCESS if number else messages.WARNING)
+        self.act(request, queryset.discard, "Discarded.", "%d job was discarded.", "%d jobs were discarded.")
+
+    def act(self, request: HttpRequest, act: Callable[[], list[int]], log: str, one: str, many: str) -> None:
+        """Do this with the jobs that are as it wants them, log it for each, and say for how many."""
+        with transaction.atomic():
+            keys = act()
+            log_changes(request, Job, dict.fromkeys(keys, log))
+        text = ngettext(one, many, len(keys)) % len(keys)
+        self.message_user(request, text, messages.SUCCESS if keys else messages.WARNING)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("shop.change_job")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Count, Min, Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -15,6 +15,10 @@ class JobStatus(models.TextChoices):
     WAITING = "waiting"
     DONE = "done"
     DEAD = "dead"
+
+
+AT_ONCE = 10_000
+"""So many jobs staff try again or discard in one go."""
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -40,15 +44,29 @@ class JobQuerySet(models.QuerySet["Job"]):
         rows = [Job(task=task, arguments={"args": list(call), "kwargs": {}}, queue=queue) for call in calls]
         self.bulk_create(rows)
 
-    def revive(self) -> int:
-        """Let dead jobs begin anew; return how many."""
-        return self.dead().update(
-            status=JobStatus.WAITING, attempts=0, due_at=timezone.now(), finished_at=None, error=""
-        )
+    def locked(self) -> list[int]:
+        """Lock these jobs, AT_ONCE of them, and return their keys. Needs a transaction."""
+        return list(self.order_by("pk").select_for_update().values_list("pk", flat=True)[:AT_ONCE])
 
-    def discard(self) -> int:
-        """Delete dead jobs; return how many."""
-        return self.dead().delete()[0]
+    @transaction.atomic
+    def retry(self) -> list[int]:
+        """Let dead jobs begin anew, and those that pause after a failure go on now; return their keys.
+
+        One that a worker has in hand has no error, and is left to it. AT_ONCE of each are taken.
+        """
+        now = timezone.now()
+        dead, early = self.dead().locked(), self.waiting().exclude(error="").filter(due_at__gt=now).locked()
+        anew = {"status": JobStatus.WAITING, "attempts": 0, "finished_at": None, "error": ""}
+        Job.objects.dead().filter(pk__in=dead).update(due_at=now, **anew)
+        Job.objects.waiting().filter(pk__in=early).update(due_at=now)
+        return dead + early
+
+    @transaction.atomic
+    def discard(self) -> list[int]:
+        """Delete dead jobs, AT_ONCE of them; return their keys."""
+        dead = self.dead().locked()
+        Job.objects.dead().filter(pk__in=dead).delete()
+        return dead
 
 
 class Job(models.Model):
@@ -56,6 +74,7 @@ class Job(models.Model):
 
     `due_at` is when it may be run; while a worker has it, when another one may take it. `attempts` counts how
     often it was begun, and tells workers apart: one whose number is not the job's any more has lost it.
+    `error` is how the last attempt went, and empty while one is under way.
     """
 
     job_id = models.BigAutoField(primary_key=True)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from shop.jobs.models import Job, JobStatus, Mail
+from shop.jobs.worker import MONEY, PAUSES, slot_of_telling
 
 JOB_LIFETIME = timedelta(days=7)
 """So long a job that is done can be looked at; a dead one stays until staff say what becomes of it."""
@@ -14,9 +15,16 @@ MAIL_LIFETIME = timedelta(days=365)
 
 
 def prune_jobs() -> dict[str, int]:
-    """Delete jobs that were done, and mails that were written, long ago; return how many."""
+    """Delete jobs that were done, and mails that were written, long ago; return how many.
+
+    What told staff of a job that still fails stays, as it is known by it that they were told.
+    """
     now = timezone.now()
-    done = Job.objects.filter(status=JobStatus.DONE, finished_at__lt=now - JOB_LIFETIME)
+    failing = Job.objects.waiting().filter(queue=MONEY, attempts__gt=len(PAUSES))
+    told = [slot_of_telling(key) for key in failing.values_list("pk", flat=True)]
+    done = Job.objects.filter(status=JobStatus.DONE, finished_at__lt=now - JOB_LIFETIME).exclude(
+        slot__in=told
+    )
     return {
         "jobs": done.delete()[0],
         "mails": Mail.objects.filter(written_at__lt=now - MAIL_LIFETIME).delete()[0],

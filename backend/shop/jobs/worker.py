@@ -41,7 +41,7 @@ IDLE_SECONDS = 1.0
 # Whoever waits for a row that another worker takes at this moment passes it over.
 CLAIM = """
 UPDATE job
-SET attempts = attempts + 1, started_at = clock_timestamp(),
+SET attempts = attempts + 1, error = '', started_at = clock_timestamp(),
     due_at = clock_timestamp() + make_interval(secs => %(lease)s)
 WHERE job_id = (
     SELECT job_id FROM job
@@ -78,9 +78,11 @@ def claim(queue: str) -> Job | None:
 
 def work(job: Job) -> None:
     """Do a job that was claimed, and write down how it went."""
-    if job.attempts > len(PAUSES) + 1 and job.queue != MONEY:
-        finish(job, JobStatus.DEAD, "its worker was killed each time")
-        return
+    if job.attempts > len(PAUSES) + 1:
+        if job.queue != MONEY:
+            finish(job, JobStatus.DEAD, "its worker was killed each time")
+            return
+        tell_once(job)
     try:
         task = task_of(job)
         context = [TaskContext(task_result=result(task, job))] if task.takes_context else []
@@ -118,7 +120,12 @@ def tell_once(job: Job) -> None:
     """Have staff told of a job that never dies and does not come to its end either."""
     arguments = json.dumps({"args": [job.pk, job.task], "kwargs": {}})
     with connection.cursor() as cursor:
-        cursor.execute(ONCE, [TELL_STAFF, arguments, "default", f"failing {job.pk}"])
+        cursor.execute(ONCE, [TELL_STAFF, arguments, "default", slot_of_telling(job.pk)])
+
+
+def slot_of_telling(job_id: int) -> str:
+    """Return the slot of the job that tells staff of this one: there is one for ever."""
+    return f"failing {job_id}"
 
 
 def finish(job: Job, status: JobStatus, error: str = "") -> None:

@@ -1,13 +1,18 @@
 """Jobs and mails in the admin."""
 
 import re
+from datetime import timedelta
 from html import unescape
+from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.db.models import Model
 from django.test import Client
+from django.utils import timezone
 
 from shop.models import Job, Mail, Order
+from tests.admin.test_actions import messages_of, run
 from tests.admin.test_admin import keys_of, page_url
 
 
@@ -37,3 +42,36 @@ def test_dead_jobs_are_found(admin_client: Client, placed: Order) -> None:
     dead = Job.objects.create(task="shop.jobs.gone", arguments={}, queue="default", status="dead")
     assert Job.objects.count() == 2
     assert keys_of(admin_client, Job, status__exact="dead") == [dead.pk]
+
+
+@pytest.mark.parametrize(
+    ("action", "said", "log", "left"),
+    [
+        ("retry", "2 jobs will be tried again.", "Tried again.", ["waiting", "waiting", "waiting"]),
+        ("discard", "1 job was discarded.", "Discarded.", ["waiting", "waiting"]),
+    ],
+)
+def test_staff_act_on_jobs_and_it_is_logged(
+    admin_client: Client, action: str, said: str, log: str, left: list[str]
+) -> None:
+    later = timezone.now() + timedelta(hours=20)
+    about: dict[str, Any] = {"task": "shop.jobs.gone", "arguments": {}}
+    dead = Job.objects.create(**about, queue="default", status="dead")
+    failed = Job.objects.create(**about, queue="money", attempts=9, error="TimeoutError", due_at=later)
+    fresh = Job.objects.create(**about, queue="money", due_at=later)
+    response = run(admin_client, action, dead, failed, fresh)
+    assert messages_of(response) == [("success", said)]
+    logged = [dead.pk, failed.pk] if action == "retry" else [dead.pk]
+    assert list(LogEntry.objects.order_by("pk").values_list("object_id", "change_message")) == [
+        (str(key), log) for key in logged
+    ]
+    assert list(Job.objects.order_by("pk").values_list("status", flat=True)) == left
+    assert Job.objects.filter(due_at__lte=timezone.now()).count() == (2 if action == "retry" else 0)
+    assert messages_of(run(admin_client, action, fresh))[-1][0] == "warning"
+
+
+def test_who_may_only_look_acts_on_none(client: Client, clerk: Any) -> None:
+    dead = Job.objects.create(task="shop.jobs.gone", arguments={}, queue="default", status="dead")
+    clerk("view_job")
+    run(client, "discard", dead)
+    assert Job.objects.get().status == "dead"

@@ -142,7 +142,7 @@ def test_a_recipient_that_is_refused_for_good_is_given_up(smtp: Post) -> None:
     assert (job.status, job.attempts, job.error) == (JobStatus.DEAD, 1, "refused with 550")
     assert (mail.sent_at, mail.dropped) == (None, "refused with 550")
     smtp.recipient = "250 OK"
-    assert Job.objects.all().revive() == 1
+    assert Job.objects.all().retry() == [job.pk]
     assert do_jobs() == 1
     assert len(smtp.mails) == 1
     mail.refresh_from_db()

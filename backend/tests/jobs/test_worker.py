@@ -3,17 +3,20 @@
 import logging
 from datetime import timedelta
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 from django.db import transaction
 from django.utils import timezone
 from django_tasks import TaskResultStatus
 from django_tasks.exceptions import TaskResultDoesNotExist
+from pytest_django import Settings
 
 from shop.jobs import worker
 from shop.jobs.backend import PostgresBackend
+from shop.jobs.pruning import prune_jobs
 from shop.jobs.worker import PAUSES, Schedule, claim, run, work
-from shop.models import Category, Job, JobStatus
+from shop.models import Category, Job, JobStatus, Mail
 from tests.jobs import tasks
 from tests.support.jobs import do_jobs, make_due
 from tests.support.races import at_once, wait_until
@@ -209,12 +212,62 @@ def test_a_periodic_one_is_done_once_in_each_slot() -> None:
     assert Job.objects.count() == 2
 
 
-def test_dead_ones_are_revived_or_discarded() -> None:
+def test_dead_ones_begin_anew_or_are_discarded() -> None:
     for _ in range(2):
         tasks.give_up.enqueue()
     tasks.write.enqueue("one")
     assert do_jobs() == 3
-    assert Job.objects.filter(pk=Job.objects.dead()[0].pk).revive() == 1
-    assert Job.objects.all().discard() == 1
+    first, second = Job.objects.dead().order_by("pk")
+    assert Job.objects.filter(pk=first.pk).retry() == [first.pk]
+    assert Job.objects.all().discard() == [second.pk]
     assert [job.attempts for job in Job.objects.waiting()] == [0]
-    assert Job.objects.all().discard() == 0
+    assert Job.objects.all().discard() == []
+
+
+def test_one_that_failed_goes_on_before_its_time() -> None:
+    """As the same attempt would: whoever had it before has lost it."""
+    tasks.pay.enqueue()
+    tasks.write.using(run_after=timezone.now() + timedelta(hours=1)).enqueue("later")
+    Job.objects.filter(queue="money").update(attempts=5)
+    assert do_jobs() == 1
+    failed = Job.objects.get(queue="money")
+    assert Job.objects.all().retry() == [failed.pk]
+    assert Job.objects.all().retry() == []
+    assert do_jobs() == 1
+    failed.refresh_from_db()
+    assert failed.attempts == 7
+    assert Job.objects.get(task="tests.jobs.tasks.write").attempts == 0
+
+
+def test_one_that_a_worker_has_in_hand_is_left_to_it() -> None:
+    tasks.pay.enqueue()
+    assert do_jobs() == 1
+    make_due()
+    assert claim("money")
+    assert Job.objects.all().retry() == []
+
+
+def test_staff_are_told_once_however_long_it_fails(mailoutbox: list[Any], settings: Settings) -> None:
+    settings.SHOP_STAFF_EMAIL, settings.EMAIL_HOST = ["staff@webshop.test"], "smtp.webshop.test"
+    tasks.pay.enqueue()
+    Job.objects.update(attempts=7)
+    for _ in range(3):
+        assert do_jobs() in (1, 3)  # what tells staff, and the mail of it
+        Job.objects.exclude(finished_at=None).update(finished_at=timezone.now() - timedelta(days=8))
+        prune_jobs()
+        make_due()
+    assert [mail.subject for mail in mailoutbox] == ["A job about money fails"]
+    assert Job.objects.count() == 2
+    Job.objects.filter(queue="money").update(status="done", finished_at=timezone.now() - timedelta(days=8))
+    prune_jobs()
+    assert Job.objects.count() == 0
+
+
+def test_staff_are_told_of_one_that_kills_its_worker(settings: Settings) -> None:
+    settings.SHOP_STAFF_EMAIL = ["staff@webshop.test"]
+    tasks.pay.enqueue()
+    for _ in range(8):
+        assert claim("money")
+        make_due()
+    do_jobs()
+    assert Mail.objects.filter(kind="failing").count() == 1
