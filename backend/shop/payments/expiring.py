@@ -6,10 +6,11 @@ from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import InterfaceError, OperationalError, models, transaction
 from django.utils import timezone
 from django_tasks import task
 
+from shop.database.refusal import MissingError
 from shop.jobs.models import Job
 from shop.jobs.worker import ASKING, MONEY
 from shop.orders.models import Actor, Order, OrderStatus, Payment, PaymentProvider, PaymentStatus
@@ -69,6 +70,12 @@ def expire_orders() -> None:
             unanswered += 1
         except ProviderRefusedError as refusal:
             logger.error("order %d: its provider says no (%s), so it does not expire", order_id, refusal)
+        except MissingError:
+            pass  # it was deleted meanwhile
+        except (InterfaceError, OperationalError):
+            raise  # the database is away: so it is for the others
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the others do not wait for it
+            logger.error("order %d: %s, so it does not expire", order_id, type(failure).__name__)
         if unanswered == UNANSWERED or time.monotonic() > end:
             return
 

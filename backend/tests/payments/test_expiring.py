@@ -177,6 +177,40 @@ def test_a_provider_that_is_away_is_left_alone(
     assert Order.objects.filter(status="cancelled").count() == 5
 
 
+def test_one_that_fails_or_is_gone_keeps_no_other_waiting(
+    fake: FakeProvider,
+    placed: Order,
+    payment: Payment,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whichever comes first."""
+    gone, broken, *_ = copies(placed, 4)
+    for order in Order.objects.exclude(pk=placed.pk):
+        pay_anew(order)
+        age(order, hours=23)
+    expire = fake.expire
+
+    def fail(late: Payment) -> None:
+        if late.order_id == broken.pk:
+            raise ValueError("about ada@webshop.test")
+        if late.order_id == gone.pk:
+            Order.objects.filter(pk=gone.pk).delete()
+        expire(late)
+
+    monkeypatch.setattr(fake, "expire", fail)
+    expire_orders.call()
+    assert list(Order.objects.order_by("pk").values_list("status", flat=True)) == [
+        "pending",
+        "pending",
+        "cancelled",
+        "cancelled",
+    ]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"order {broken.pk}: ValueError, so it does not expire"
+    ]
+
+
 # Open payments ----------------------------------------------------------------------------------------------
 
 
