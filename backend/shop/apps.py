@@ -10,6 +10,5 @@ class ShopConfig(AppConfig):
     default_auto_field = "django.db.models.AutoField"
 
     def ready(self) -> None:
-        """Register the checks of the standby and of mail, and what guards the values in errors."""
+        """Register the check of the standby, and what guards the values in errors."""
         from shop.database import errors, standby  # noqa: F401
-        from shop.jobs import checks  # noqa: F401

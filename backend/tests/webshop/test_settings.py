@@ -364,9 +364,17 @@ def test_the_deployment_check_is_clean(whole: Path) -> None:
     variables = {"DJANGO_HTTPS": "1", **PRODUCTION}
     result = run(whole, *check, EMAIL_HOST="mail.example.com", **variables)
     assert (result.returncode, result.stdout) == (0, "System check identified no issues (1 silenced).\n")
-    result = run(whole, *check, **variables)
-    assert result.returncode == 0
-    assert "(shop.I001) No mail is sent: there is no mail server." in result.stderr + result.stdout
+
+
+@pytest.mark.slow
+def test_check_says_that_mails_wait(whole: Path) -> None:
+    """No other command does."""
+    said = "(shop.I001) No mail is sent: there is no mail server."
+    for arguments in ([], ["--deploy"]):
+        result = run(whole, "manage.py", "check", *arguments, **PRODUCTION)
+        assert (result.returncode, result.stderr.count(said)) == (0, 1)
+    assert said not in run(whole, "manage.py", "check", EMAIL_HOST="mail.example.com", **PRODUCTION).stderr
+    assert run(whole, "manage.py", "openapi", **PRODUCTION).stderr == ""
 
 
 def test_preload_has_a_switch_of_its_own(checkout: Path) -> None:
