@@ -209,7 +209,8 @@ CREATE TABLE job (
     CONSTRAINT job_slot_unique UNIQUE (slot),
     CONSTRAINT job_status_known CHECK (status IN ('waiting', 'done', 'dead'))
 );
-CREATE INDEX job_due_at_waiting ON job (due_at) WHERE status = 'waiting';
+CREATE INDEX job_waiting ON job (queue, due_at) WHERE status = 'waiting';
+CREATE INDEX job_dead ON job (job_id) WHERE status = 'dead';
 CREATE INDEX job_finished_at ON job (finished_at) WHERE status <> 'waiting';
 
 CREATE TABLE mail (
@@ -232,6 +233,7 @@ CREATE TABLE mail (
 CREATE INDEX ON mail (customer_id);
 CREATE INDEX ON mail (order_id);
 CREATE INDEX mail_written_at ON mail (written_at);
+CREATE INDEX mail_by_kind ON mail (kind, mail_id);
 
 -- How customers pay, and what the providers said.
 CREATE TABLE payment (

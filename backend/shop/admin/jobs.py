@@ -1,7 +1,9 @@
 """Jobs and mails, as the staff see them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
@@ -10,6 +12,31 @@ from django.utils.translation import ngettext
 
 from shop.admin.base import ShopAdmin, log_changes
 from shop.jobs.models import Job, Mail
+
+KINDS = ("placed", "paid", "shipped", "cancelled", "refunded", "low_stock", "payment_trouble", "failing")
+"""The kinds of mails that are written down: all but those with a token."""
+
+
+class FixedFilter(admin.SimpleListFilter):
+    """A column's values beside the list, known without looking for them in all rows."""
+
+    values: Sequence[str]
+
+    def lookups(self, _request: HttpRequest, _admin: Any) -> list[tuple[str, str]]:
+        return [(value, value) for value in self.values]
+
+    def queryset(self, _: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(**self.used_parameters)
+
+
+class QueueFilter(FixedFilter):
+    title = parameter_name = "queue"
+    values = settings.TASKS["default"]["QUEUES"]
+
+
+class KindFilter(FixedFilter):
+    title = parameter_name = "kind"
+    values = KINDS
 
 
 class LookOnly(ShopAdmin):
@@ -28,8 +55,12 @@ class LookOnly(ShopAdmin):
 @admin.register(Job)
 class JobAdmin(LookOnly):
     list_display = ("job_id", "task", "status", "attempts", "enqueued_at", "due_at", "finished_at", "error")
-    list_filter = ("status", "queue", "task")
-    link_lookups = ("status__exact", "queue", "task")
+    list_filter = ("status", QueueFilter)
+    link_lookups = ("status__exact", "queue")
+    search_fields = ("task",)
+    search_help_text = "The number of a job, or some of the name of its task"
+    number_field = "job_id"
+    sortable_by = ("job_id",)
     ordering = ("-job_id",)
     actions = ("retry", "discard")
 
@@ -64,7 +95,10 @@ class JobAdmin(LookOnly):
 @admin.register(Mail)
 class MailAdmin(LookOnly):
     list_display = ("mail_id", "kind", "recipients", "subject", "written_at", "sent_at", "dropped")
-    list_filter = ("kind",)
+    list_filter = (KindFilter,)
     link_lookups = ("kind",)
-    search_fields = ("recipients", "subject")
+    search_fields = ("customer__email__exact",)
+    search_help_text = "The number of an order, or the e-mail address of a customer"
+    number_field = "order_id"
+    sortable_by = ("mail_id", "written_at")
     ordering = ("-mail_id",)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
+
 
 @contextmanager
 def wait_without_end(schema_editor: Any) -> Iterator[None]:
@@ -19,3 +21,21 @@ def wait_without_end(schema_editor: Any) -> Iterator[None]:
         yield
     finally:
         schema_editor.execute(f"SET lock_timeout = '{patience}'")
+
+
+class AddIndex(AddIndexConcurrently):
+    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        with wait_without_end(schema_editor):
+            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.index.name}")
+            super().database_forwards(app_label, schema_editor, *states)
+
+
+class RemoveIndex(RemoveIndexConcurrently):
+    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        with wait_without_end(schema_editor):
+            super().database_forwards(app_label, schema_editor, *states)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        with wait_without_end(schema_editor):
+            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.name}")
+            super().database_backwards(app_label, schema_editor, *states)

@@ -35,7 +35,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         """
         now = timezone.now()
         due = Q(due_at__lte=now) & ~Q(queue=held)
-        found = self.waiting().aggregate(waiting=Count("pk"), oldest=Min("due_at", filter=due))
+        found = self.waiting().aggregate(waiting=Count("*"), oldest=Min("due_at", filter=due))
         age = (now - found["oldest"]).total_seconds() if found["oldest"] else 0.0
         return {"waiting": found["waiting"], "dead": self.dead().count(), "oldest_due_seconds": age}
 
@@ -98,7 +98,8 @@ class Job(models.Model):
         db_table = "job"
         default_permissions = ("view", "change", "delete")
         indexes = (
-            models.Index(fields=["due_at"], condition=Q(status="waiting"), name="job_due_at_waiting"),
+            models.Index(fields=["queue", "due_at"], condition=Q(status="waiting"), name="job_waiting"),
+            models.Index(fields=["job_id"], condition=Q(status="dead"), name="job_dead"),
             models.Index(fields=["finished_at"], condition=~Q(status="waiting"), name="job_finished_at"),
         )
         constraints = (
@@ -132,7 +133,10 @@ class Mail(models.Model):
     class Meta:
         db_table = "mail"
         default_permissions = ("view",)
-        indexes = (models.Index(fields=["written_at"], name="mail_written_at"),)
+        indexes = (
+            models.Index(fields=["written_at"], name="mail_written_at"),
+            models.Index(fields=["kind", "mail_id"], name="mail_by_kind"),
+        )
 
     def __str__(self) -> str:
         return f"Mail {self.mail_id}"

@@ -3,30 +3,9 @@
 They are made while others write, which is not all or nothing, but can be done again after a try that broke off.
 """
 
-from typing import Any
-
-from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
 
-from shop.database.indexes import wait_without_end
-
-
-class AddIndex(AddIndexConcurrently):
-    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        with wait_without_end(schema_editor):
-            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.index.name}")
-            super().database_forwards(app_label, schema_editor, *states)
-
-
-class RemoveIndex(RemoveIndexConcurrently):
-    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        with wait_without_end(schema_editor):
-            super().database_forwards(app_label, schema_editor, *states)
-
-    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        with wait_without_end(schema_editor):
-            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.name}")
-            super().database_backwards(app_label, schema_editor, *states)
+from shop.database.indexes import AddIndex, RemoveIndex
 
 
 class Migration(migrations.Migration):

@@ -118,7 +118,7 @@ def expire_order(order_id: int) -> None:
 @task
 def ask_open() -> None:
     """Have the provider asked about each open payment, as an event may be lost."""
-    waiting = Job.objects.waiting().filter(task=ask.module_path)
+    waiting = Job.objects.waiting().filter(queue=ASKING, task=ask.module_path)
     asked = set(waiting.values_list("arguments__args__0", flat=True))
     online = Payment.objects.filter(status=PaymentStatus.OPEN).exclude(provider=PaymentProvider.INVOICE)
     calls = [(key,) for key in online.values_list("pk", flat=True) if key not in asked]
