@@ -42,12 +42,18 @@ class PostgresBackend(BaseTaskBackend):
         return result(task_of(job), job)
 
 
+class NoSuchTaskError(ImportError):
+    """The task is of another version of the shop."""
+
+
 def task_of(job: Job) -> Task:
-    """Return the task that a job calls; raise ImportError if this version of the shop has it not."""
-    task = import_string(job.task)
+    """Return the task that a job calls. Raises NoSuchTaskError."""
+    try:
+        task = import_string(job.task)
+    except ImportError:
+        raise NoSuchTaskError(job.task) from None
     if not isinstance(task, Task):
-        message = f"{job.task} is no task"
-        raise ImportError(message)
+        raise NoSuchTaskError(job.task)
     return task
 
 

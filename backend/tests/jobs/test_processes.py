@@ -63,6 +63,24 @@ def test_it_ends_after_the_job_in_hand(tmp_path: Path) -> None:
     ]
     (line,) = (tmp_path / "log").read_text().splitlines()
     assert "No mail is sent: there is no mail server." in line
+    with worker(tmp_path / "log"):
+        wait_until(is_done)
+    assert names() == {"long 1", "long 1 done", "next"}
+
+
+def test_jobs_of_another_version_end_no_worker(tmp_path: Path) -> None:
+    """A deploy leaves some whose task is gone, or takes other arguments by now: staff see why."""
+    tasks.write.enqueue("one", and_another="two")
+    Job.objects.create(task="shop.jobs.yesterday.send", arguments={"args": [], "kwargs": {}}, queue="default")
+    Job.objects.update(attempts=7)
+    tasks.write.enqueue("next")
+    with worker(tmp_path / "log"):
+        wait_until(is_done)
+    assert names() == {"next"}
+    assert list(Job.objects.dead().order_by("pk").values_list("error", flat=True)) == [
+        "OtherArgumentsError",
+        "NoSuchTaskError",
+    ]
 
 
 def test_money_and_those_who_hold_it_keep_no_mail_waiting(tmp_path: Path) -> None:

@@ -132,14 +132,14 @@ def test_a_task_that_this_version_has_not_is_tried_again() -> None:
     Job.objects.create(task="shop.jobs.tomorrow.send", arguments={"args": [], "kwargs": {}}, queue="default")
     assert do_jobs() == 1
     job = Job.objects.get()
-    assert (job.status, job.error) == (JobStatus.WAITING, "ModuleNotFoundError")
+    assert (job.status, job.error) == (JobStatus.WAITING, "NoSuchTaskError")
 
 
 @pytest.mark.parametrize("task", ["os.system", "shop.models.Job"])
 def test_what_is_no_task_is_not_called(task: str) -> None:
     Job.objects.create(task=task, arguments={"args": ["true"], "kwargs": {}}, queue="default")
     assert do_jobs() == 1
-    assert Job.objects.get().error == "ImportError"
+    assert Job.objects.get().error == "NoSuchTaskError"
 
 
 def test_a_job_that_is_gone() -> None:
