@@ -54,14 +54,14 @@ def take(quantities: Mapping[int, int]) -> dict[int, Decimal]:
         LOCK.run(cursor, products=products)
         TAKE.run(cursor, products=products, quantities=list(quantities.values()))
         taken = [Taken(*row) for row in cursor.fetchall()]
-    tell_staff(
+    tell_low_stock(
         [product for product in taken if product.stock < LOW_STOCK <= product.stock + product.quantity]
     )
     return {product.product_id: product.price for product in taken}
 
 
-def tell_staff(products: Collection[Taken]) -> None:
-    """Write a mail about products that have just become low on stock."""
+def tell_low_stock(products: Collection[Taken]) -> None:
+    """Write staff a mail about products that have just become low on stock."""
     if products and settings.SHOP_STAFF_EMAIL:
         post([letter("low_stock", to=settings.SHOP_STAFF_EMAIL, context={"products": products})])
 

@@ -170,3 +170,18 @@ def test_what_was_paid_goes_back_when_the_order_is_cancelled(
     assert PaymentEvent.objects.count() == 2
     assert mails() == ["placed", "paid", "cancelled", "refunded"]
     assert b"The payment is refunded." in visitor.get(page).content
+
+
+@pytest.mark.parametrize("act", ["decide", "fetch"])
+def test_an_order_that_is_deleted_at_that_moment_is_not_found(
+    visitor: Client, page: str, placed: Order, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    done = getattr(Bank, act)
+
+    def and_delete(*arguments: Any) -> Any:
+        result = done(*arguments)
+        placed.delete()
+        return result
+
+    monkeypatch.setattr(Bank, act, and_delete)
+    assert post(visitor, page).status_code == 404
