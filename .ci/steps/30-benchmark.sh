@@ -3,3 +3,4 @@
 needs wrk:wrk
 
 uv run --group benchmark python -m benchmarks --quick
+uv run --group benchmark python -m benchmarks.jobs --quick
