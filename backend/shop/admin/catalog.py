@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import display_for_value
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -19,10 +19,16 @@ from django.utils.safestring import SafeString
 from shop.admin.base import ShopAdmin, list_link, number_of
 from shop.admin.csv_export import csv_response
 from shop.admin.forms import ProductCells, ProductForm, ProductFormSet
+from shop.admin.xlsx_export import xlsx_response
 from shop.carts.models import CartItem
 from shop.catalog import stock
 from shop.catalog.models import LOW_STOCK, Category, Product
 from shop.catalog.search import LONGEST, keys_of
+
+EXPORTED = {name: name for name in ("product_id", "name", "description", "price", "stock")} | {
+    "category": "category__category_name"
+}
+"""The columns of an export, which an import takes."""
 
 
 @admin.register(Category)
@@ -89,7 +95,7 @@ class ProductAdmin(ShopAdmin):
     search_help_text = "The number of a product, or words of its name, its description or its category"
     autocomplete_fields = ("category",)
     ordering = ("product_id",)
-    actions = ("export",)
+    actions = ("export", "export_xlsx")
     restriction = (Count("order_items"), "part of %d order line", "part of %d order lines")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
@@ -184,5 +190,9 @@ class ProductAdmin(ShopAdmin):
     @admin.action(permissions=["view"], description="Export selected %(verbose_name_plural)s as CSV")
     def export(self, request: HttpRequest, queryset: QuerySet) -> StreamingHttpResponse:
         """Answer with the selected products as a CSV file."""
-        columns = {name: name for name in ("product_id", "name", "description", "price", "stock")}
-        return csv_response("products", queryset, {**columns, "category": "category__category_name"})
+        return csv_response("products", queryset, EXPORTED)
+
+    @admin.action(permissions=["view"], description="Export selected %(verbose_name_plural)s as XLSX")
+    def export_xlsx(self, request: HttpRequest, queryset: QuerySet) -> FileResponse | None:
+        """Answer with the selected products as an XLSX file, if they are not too many."""
+        return xlsx_response(self, request, "products", queryset, EXPORTED)

@@ -12,7 +12,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import OperationalError, transaction
 from django.db.models import Model, QuerySet, Sum
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -27,7 +27,7 @@ from shop.admin.base import (
     is_lock_conflict,
     log_changes,
 )
-from shop.admin.csv_export import csv_response
+from shop.admin.csv_export import csv_of_rows, csv_response
 from shop.admin.filters import CategoryFilter, DayFilter, PaidFilter, ProductFilter, SummingPaginator
 from shop.admin.forms import HOW_IT_IS_SENT, OrderForm
 from shop.admin.new_order import (
@@ -37,6 +37,7 @@ from shop.admin.new_order import (
     address_of,
     finish,
 )
+from shop.admin.order_export import LINE_COLUMNS, line_rows, lines_of
 from shop.admin.order_lines import OrderItemInline
 from shop.admin.order_page import MOVED, add_note, told_of
 from shop.admin.payments import (
@@ -48,6 +49,7 @@ from shop.admin.payments import (
 )
 from shop.admin.searching import CustomerSearch, CustomerSelect, ProductSearch
 from shop.admin.stock import held_back, stock_follows
+from shop.admin.xlsx_export import xlsx_of_rows
 from shop.catalog import stock
 from shop.orders import workflow
 from shop.orders.checkout import LARGEST_TOTAL
@@ -108,7 +110,7 @@ class OrderAdmin(ShopAdmin):
     number_field = "order_id"
     autocomplete_fields = ("customer",)
     ordering = ("-order_date", "-order_id")
-    actions = (*MOVES, "mark_paid", "export")
+    actions = (*MOVES, "mark_paid", "export", "export_lines", "export_lines_xlsx")
     restriction = kept_by_payments("has")
 
     @admin.display(description="customer", ordering="customer")
@@ -401,6 +403,17 @@ class OrderAdmin(ShopAdmin):
         columns = {name: name for name in ("order_id", "order_date", "status", "total_amount", "customer_id")}
         of_customer = {name: f"customer__{name}" for name in ("first_name", "last_name", "email")}
         return csv_response("orders", queryset, columns | of_customer)
+
+    @admin.action(permissions=["view"], description="Export lines and addresses of selected orders as CSV")
+    def export_lines(self, request: HttpRequest, queryset: QuerySet) -> StreamingHttpResponse:
+        """Answer with the lines of the selected orders, each with its order and address."""
+        return csv_of_rows("order-lines", LINE_COLUMNS, line_rows(queryset))
+
+    @admin.action(permissions=["view"], description="Export lines and addresses of selected orders as XLSX")
+    def export_lines_xlsx(self, request: HttpRequest, queryset: QuerySet) -> FileResponse | None:
+        """Answer with them as an XLSX file, if they are not too many."""
+        rows = line_rows(queryset)
+        return xlsx_of_rows(self, request, "order-lines", LINE_COLUMNS, rows, lines_of(queryset))
 
 
 @admin.register(OrderItem)

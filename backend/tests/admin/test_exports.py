@@ -1,0 +1,88 @@
+"""Products and orders as XLSX, and orders with their lines and addresses."""
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from openpyxl import load_workbook
+
+from shop.admin import xlsx_export
+from shop.models import Customer, Delivery, Order, OrderItem, Product
+from tests.admin.conftest import Clerk
+
+pytestmark = pytest.mark.django_db
+
+
+def download(answer: Any) -> bytes:
+    assert answer.status_code == 200
+    return b"".join(answer.streaming_content)
+
+
+def test_an_xlsx_has_no_end_of_rows(
+    admin_client: Client, gloves: Product, computer: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xlsx_export, "MOST_ROWS", 1)
+    answer = admin_client.post(
+        "/admin/shop/product/",
+        {"action": "export_xlsx", "_selected_action": [gloves.pk, computer.pk]},
+        follow=True,
+    )
+    assert "An XLSX has at most 1 rows here" in answer.content.decode()
+
+
+HEADER = [
+    *("order_id", "order_date", "status", "total_amount", "customer_id", "email"),
+    *("first_name", "last_name", "strasse", "plz", "ort", "carrier", "tracking_number"),
+    *("product_id", "product", "quantity", "price_per_unit", "subtotal"),
+]
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_orders_with_lines_and_address(
+    admin_client: Client, order: Order, computer: Product, jonas: Customer, form: str
+) -> None:
+    OrderItem.objects.create(order=order, product=computer, quantity=3, price_per_unit="0.10")
+    Delivery.objects.create(
+        order=order, first_name="Deborah", last_name="Bruen", strasse="-Weg 1", plz="01234", ort="Bonn"
+    )
+    empty = Order.objects.create(customer=jonas, order_date="2025-11-27")
+    action = "export_lines" if form == "csv" else "export_lines_xlsx"
+    with CaptureQueriesContext(connection) as queries:
+        answer = admin_client.post(
+            "/admin/shop/order/", {"action": action, "_selected_action": [order.pk, empty.pk]}
+        )
+        file = download(answer)
+    assert len(queries) < 10
+    if form == "csv":
+        rows = list(csv.reader(io.StringIO(file.decode("utf-8-sig"))))
+    else:
+        sheet = load_workbook(io.BytesIO(file)).active
+        rows = [
+            ["" if cell is None else str(cell) for cell in row] for row in sheet.iter_rows(values_only=True)
+        ]
+        rows = [[cell.removesuffix(" 00:00:00") for cell in row] for row in rows]
+    weg = "'-Weg 1" if form == "csv" else "-Weg 1"
+    order_cells = [str(order.pk), "2025-11-26", "completed", "471.98", str(order.customer_id)]
+    address = ["deborah.bruen@example.com", "Deborah", "Bruen", weg, "01234", "Bonn", "", ""]
+    (gloves,) = Product.objects.filter(name="Elegant Marble Gloves")
+    price = "0.10" if form == "csv" else "0.1"
+    subtotal = "0.30" if form == "csv" else "0.3"
+    assert rows == [
+        HEADER,
+        [
+            *(str(empty.pk), "2025-11-27", "pending", "0.00" if form == "csv" else "0", str(jonas.pk)),
+            *("jonas@example.com", *[""] * 12),
+        ],
+        [*order_cells, *address, str(gloves.pk), "Elegant Marble Gloves", "2", "235.99", "471.98"],
+        [*order_cells, *address, str(computer.pk), "Handmade Wooden Computer", "3", price, subtotal],
+    ]
+
+
+def test_who_may_see_orders_may_export_them(clerk: Clerk, order: Order) -> None:
+    client = clerk("view_order")
+    data = {"action": "export_lines", "_selected_action": [order.pk]}
+    assert b"Elegant Marble Gloves" in download(client.post("/admin/shop/order/", data))
