@@ -6,7 +6,18 @@ name of the cart's unique key) is in migration 0002; `tests/test_schema.py` comp
 
 from shop.api.models import RequestCount
 from shop.carts.models import Cart, CartItem
-from shop.catalog.models import Category, CategoryStock, Product, ProductSales, SearchWord, StockCorrection
+from shop.catalog.models import (
+    Category,
+    CategoryStock,
+    ImportLine,
+    ImportPart,
+    ImportStatus,
+    Product,
+    ProductImport,
+    ProductSales,
+    SearchWord,
+    StockCorrection,
+)
 from shop.customers.models import Customer, CustomerSpending, RefreshToken
 from shop.jobs.models import Job, JobStatus, Mail
 from shop.orders.models import (
@@ -32,6 +43,9 @@ __all__ = [
     "CustomerSpending",
     "Delivery",
     "IdempotencyKey",
+    "ImportLine",
+    "ImportPart",
+    "ImportStatus",
     "Job",
     "JobStatus",
     "Mail",
@@ -45,6 +59,7 @@ __all__ = [
     "PaymentProvider",
     "PaymentStatus",
     "Product",
+    "ProductImport",
     "ProductSales",
     "RefreshToken",
     "RequestCount",

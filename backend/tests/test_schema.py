@@ -34,8 +34,9 @@ def test_the_tables_have_the_names_of_the_specification() -> None:
     search = {"search_word"}
     desk = {"stock_correction"}
     work = {"job", "mail", "payment", "payment_event"}
+    transfer = {"product_import", "import_part", "import_line"}
     specified = {"customer", "category", "product", "order", "order_item", "cart", "cart_item"}
-    assert tables - totals - selling - search - work - desk == specified
+    assert tables - totals - selling - search - work - desk - transfer == specified
     assert tables <= set(connection.introspection.table_names(include_views=True))
 
 
@@ -47,7 +48,7 @@ def test_the_migrations_are_complete_and_go_back_and_forth() -> None:
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype IN ('f', 'u') ORDER BY 1"
     )
     before = sql(keys)
-    for target in ("0001", "0002", "zero", "0017"):
+    for target in ("0001", "0002", "zero", "0018"):
         call_command("migrate", "shop", target, verbosity=0)
     assert sql(keys) == before
 
@@ -59,6 +60,7 @@ REFRESH_TOKEN = (
     "VALUES ('x', gen_random_uuid(), {}, {}, '', now(), now())"
 )
 
+IMPORT = "INSERT INTO product_import (file_name, problems) VALUES ('a.csv', '[]')"
 MAIL = "INSERT INTO mail ({}, kind, recipients, subject, text, html) VALUES (0, 'placed', '', '', '', '')"
 
 
@@ -137,6 +139,15 @@ BROKEN = {
     + "; UPDATE payment SET key = (SELECT min(key::text)::uuid FROM payment)",
     "payment_event_unique": "INSERT INTO payment_event (provider, event, kind, reference) "
     "SELECT 'stripe', 'evt_1', 'paid', 'cs_1' FROM generate_series(1, 2)",
+    "product_import_status_known": "INSERT INTO product_import (file_name, status, problems) "
+    "VALUES ('a.csv', 'lost', '[]')",
+    "import_part_product_import_id_fk": "INSERT INTO import_part (product_import_id, number, content) "
+    "VALUES (0, 0, '')",
+    "import_part_number_unique": f"{IMPORT}; INSERT INTO import_part (product_import_id, number, content) "
+    "SELECT product_import_id, 1, '' FROM product_import, generate_series(1, 2)",
+    "import_line_product_import_id_fk": "INSERT INTO import_line (product_import_id, line) VALUES (0, 2)",
+    "import_line_line_unique": f"{IMPORT}; INSERT INTO import_line (product_import_id, line) "
+    "SELECT product_import_id, 2 FROM product_import, generate_series(1, 2)",
     "refresh_token_of_customer_or_user": REFRESH_TOKEN.format(1, 1),
     "refresh_token_customer_id_fk": REFRESH_TOKEN.format(0, "NULL"),
 }
@@ -320,6 +331,8 @@ def test_one_index_per_foreign_key_and_those_that_reports_need() -> None:
         ("category", ["category_name"]),
         ("customer", ["email"]),
         ("idempotency_key", ["customer_id", "key"]),
+        ("import_line", ["product_import_id", "line"]),
+        ("import_part", ["product_import_id", "number"]),
         ("job", ["finished_at"]),
         ("job", ["job_id"]),
         ("job", ["queue", "due_at"]),
@@ -344,6 +357,7 @@ def test_one_index_per_foreign_key_and_those_that_reports_need() -> None:
         ("product", ["category_id", "price", "product_id"]),
         ("product", ["price", "product_id"]),
         ("product", ["product_id"]),  # behind name_order(name)
+        ("product_import", ["user_id"]),
         ("product_sales", ["main", "quantity", "product_id"]),
         ("product_sales", ["product_id"]),
         ("product_sales", ["product_id"]),

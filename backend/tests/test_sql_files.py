@@ -99,6 +99,7 @@ def test_02_inserts_the_rows_of_load_sample_data(other_database: Any) -> None:
             0,
         ),
         **dict.fromkeys(("job", "mail", "payment", "payment_event", "stock_correction"), 0),
+        **dict.fromkeys(("product_import", "import_part", "import_line"), 0),
     }
     assert contents(other_database) == loaded
     other_database.execute("INSERT INTO category (category_name) VALUES ('New') RETURNING category_id")

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from shop.admin import carts, catalog, customers, jobs, orders, payments, users  # noqa: F401 (they register)
+from shop.admin import carts, catalog, customers, jobs, orders, payments, transfer, users  # noqa: F401 (they register)
 
 admin.site.site_header = "Webshop"
 admin.site.site_title = "Webshop"

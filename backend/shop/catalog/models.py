@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Self
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Count, Func, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Cast, Coalesce, Collate, Now, Round
@@ -228,3 +229,116 @@ class SearchWord(models.Model):
 
     def __str__(self) -> str:
         return self.word
+
+
+class ImportStatus(models.TextChoices):
+    """How far an import is; what is `refused` can be checked again."""
+
+    CHECKING = "checking"
+    READY = "ready"
+    APPLYING = "applying"
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class ProductImport(models.Model):
+    """A spreadsheet of products: first compared with those that there are, then applied as a whole.
+
+    `total` is about how many lines there are, `read` how many are compared. `problems` has the first wrong
+    lines, each as its number and what is wrong; of all there are `wrong`. `reason` says why the whole is
+    refused.
+    """
+
+    product_import_id = models.BigAutoField(primary_key=True)
+    # Not a foreign key in the database, as the shop's tables are made without Django's.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        related_name="+",
+        null=True,
+        blank=True,
+        db_constraint=False,
+    )
+    file_name = models.CharField(max_length=200)
+    status = models.CharField(
+        max_length=20,
+        choices=ImportStatus,
+        default=ImportStatus.CHECKING,
+        db_default=ImportStatus.CHECKING.value,
+    )
+    total = models.IntegerField(default=0, db_default=0)
+    read = models.IntegerField(default=0, db_default=0)
+    new = models.IntegerField(default=0, db_default=0)
+    changed = models.IntegerField(default=0, db_default=0)
+    unchanged = models.IntegerField(default=0, db_default=0)
+    wrong = models.IntegerField(default=0, db_default=0)
+    problems = models.JSONField(default=list)
+    reason = models.CharField(max_length=300, blank=True, default="", db_default="")
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    changed_at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        db_table = "product_import"
+        verbose_name = "import"
+        default_permissions = ()
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status__in=ImportStatus.values), name="product_import_status_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Import {self.product_import_id}"
+
+
+class ImportPart(models.Model):
+    """A piece of an import's file: as a whole it would be in memory several times."""
+
+    import_part_id = models.BigAutoField(primary_key=True)
+    product_import = models.ForeignKey(ProductImport, models.CASCADE, related_name="parts", db_index=False)
+    number = models.IntegerField()
+    content = models.BinaryField()
+
+    class Meta:
+        db_table = "import_part"
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=["product_import", "number"], name="import_part_number_unique"),
+        )
+
+    def __str__(self) -> str:
+        return f"Part {self.number} of {self.product_import}"
+
+
+class ImportLine(models.Model):
+    """What a line of an import makes new or changes: what is null stays.
+
+    A new product has no `product_id` yet. `seen_…` is what the preview showed beside each change.
+    """
+
+    import_line_id = models.BigAutoField(primary_key=True)
+    product_import = models.ForeignKey(ProductImport, models.CASCADE, related_name="lines", db_index=False)
+    line = models.IntegerField()
+    # None of these is a foreign key: they may be gone when the import is applied, which tells.
+    product_id = models.IntegerField(null=True)
+    name = models.CharField(max_length=200, null=True)  # noqa: DJ001 - null stays as it is
+    category_id = models.IntegerField(null=True)
+    price = models.DecimalField(max_digits=10, decimal_places=2, null=True)
+    stock = models.IntegerField(null=True)
+    description = models.TextField(null=True)  # noqa: DJ001
+    seen_name = models.CharField(max_length=200, null=True)  # noqa: DJ001
+    seen_category_id = models.IntegerField(null=True)
+    seen_price = models.DecimalField(max_digits=10, decimal_places=2, null=True)
+    seen_stock = models.IntegerField(null=True)
+    seen_description = models.TextField(null=True)  # noqa: DJ001
+
+    class Meta:
+        db_table = "import_line"
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=["product_import", "line"], name="import_line_line_unique"),
+        )
+
+    def __str__(self) -> str:
+        return f"Line {self.line} of {self.product_import}"

@@ -68,6 +68,10 @@ class OtherArgumentsError(TypeError):
     """The task takes other arguments: the job is of another version of the shop."""
 
 
+class LostError(Exception):
+    """Another worker has this job by now."""
+
+
 def sends_mail() -> bool:
     """Tell whether mails go out, or wait until there is a server to send them by."""
     return bool(settings.EMAIL_HOST or settings.DEBUG)
@@ -107,6 +111,21 @@ def arguments_of(job: Job, task: Task, context: Collection[TaskContext]) -> Boun
         return signature(task.func).bind(*context, *job.arguments["args"], **job.arguments["kwargs"])
     except TypeError:
         raise OtherArgumentsError from None
+
+
+def renew(context: TaskContext) -> None:
+    """Give a long job its whole lease again, and hold it until the transaction ends.
+
+    What the transaction writes, a worker that lost the job cannot write: it gets LostError.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE job SET due_at = clock_timestamp() + make_interval(secs => %s) "
+            "WHERE job_id = %s AND attempts = %s AND status = 'waiting'",
+            [LEASE_SECONDS, context.task_result.id, context.attempt],
+        )
+        if not cursor.rowcount:
+            raise LostError
 
 
 def fail(job: Job, failure: Exception) -> None:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
+from shop.catalog.importing import prune_imports
 from shop.jobs.pruning import prune_jobs
 from shop.orders.pruning import prune
 from shop.payments.events import prune_events
@@ -18,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *, verbosity: int, **_: Any) -> None:
         """Do it; what cannot be done now is done the next time."""
-        gone = prune(keep_years=settings.SHOP_KEEP_YEARS) | prune_jobs() | prune_events()
+        gone = prune(keep_years=settings.SHOP_KEEP_YEARS) | prune_jobs() | prune_events() | prune_imports()
         call_command("clearsessions")
         if verbosity:
             self.stdout.write("Gone: " + ", ".join(f"{number} {name}" for name, number in gone.items()) + ".")
