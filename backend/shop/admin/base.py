@@ -423,3 +423,16 @@ class ShopAdmin(OptimisticLocking, SafeAdmin):
         kept = dict(rows.filter(number__gt=0).order_by("pk").values_list("pk", "number"))
         by_key = {obj.pk: obj for obj in objs}
         return [f"{by_key[key]}: {ngettext(one, many, number) % number}" for key, number in kept.items()]
+
+
+class LookOnly(ShopAdmin):
+    """Rows that are written by the shop alone."""
+
+    def has_add_permission(self, _: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
+        return False

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import ngettext
 
-from shop.admin.base import ShopAdmin, log_changes
+from shop.admin.base import LookOnly, log_changes
 from shop.jobs.models import Job, Mail
 
 KINDS = ("placed", "paid", "shipped", "cancelled", "refunded", "low_stock", "payment_trouble", "failing")
@@ -37,19 +37,6 @@ class QueueFilter(FixedFilter):
 class KindFilter(FixedFilter):
     title = parameter_name = "kind"
     values = KINDS
-
-
-class LookOnly(ShopAdmin):
-    """Rows that are written by the shop alone."""
-
-    def has_add_permission(self, _: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
-        return False
 
 
 @admin.register(Job)

@@ -17,8 +17,7 @@ from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from shop.admin.base import SafeAdmin, change_link, is_lock_conflict, log_changes
-from shop.admin.jobs import LookOnly
+from shop.admin.base import LookOnly, SafeAdmin, change_link, is_lock_conflict, log_changes
 from shop.jobs.models import Mail
 from shop.orders.models import Order, Payment, PaymentProvider, PaymentStatus
 from shop.payments.refunding import begin_refund, mark_refunded
