@@ -334,6 +334,54 @@ CREATE TABLE payment_event (
 );
 CREATE INDEX payment_event_reference ON payment_event (provider, reference);
 
+-- What was billed: kept as it was made, with numbers that have no gaps. A cancellation has the amounts below 0 of the invoice that it cancels.
+CREATE TABLE invoice (
+    number      integer PRIMARY KEY,
+    order_id    integer        NOT NULL,
+    cancels_id  integer,
+    made_on     date           NOT NULL,
+    supplied_on date           NOT NULL,
+    order_date  date           NOT NULL,
+    seller      text           NOT NULL,
+    address     text           NOT NULL,
+    lines       jsonb          NOT NULL,
+    currency    varchar(3)     NOT NULL,
+    vat_rate    integer        NOT NULL,
+    net         numeric(10, 2) NOT NULL,
+    vat         numeric(10, 2) NOT NULL,
+    gross       numeric(10, 2) NOT NULL,
+    CONSTRAINT invoice_order_unique UNIQUE NULLS NOT DISTINCT (order_id, cancels_id),
+    CONSTRAINT invoice_cancels_unique UNIQUE (cancels_id),
+    CONSTRAINT invoice_number_positive CHECK (number >= 1),
+    CONSTRAINT invoice_adds_up CHECK (gross = net + vat),
+    CONSTRAINT invoice_cancellation_takes_back CHECK (
+        cancels_id IS NULL AND gross >= 0 OR cancels_id IS NOT NULL AND gross <= 0
+    ),
+    CONSTRAINT invoice_order_id_fk FOREIGN KEY (order_id) REFERENCES "order" (order_id)
+        ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT invoice_cancels_id_fk FOREIGN KEY (cancels_id) REFERENCES invoice (number)
+        ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED
+);
+CREATE INDEX invoice_with_address ON invoice (made_on) WHERE address <> '';
+
+-- The law wants invoices kept for years; then `manage.py prune` takes the address off, and nothing else.
+CREATE FUNCTION invoice_keep() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND current_setting('shop.prune', true) = 'on' THEN
+        OLD.address := '';
+        IF NEW IS NOT DISTINCT FROM OLD THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    RAISE 'an invoice stays as it was made';
+END $$;
+CREATE TRIGGER invoice_keep BEFORE UPDATE OR DELETE ON invoice
+    FOR EACH ROW EXECUTE FUNCTION invoice_keep();
+CREATE TRIGGER invoice_keep_all BEFORE TRUNCATE ON invoice
+    FOR EACH STATEMENT EXECUTE FUNCTION invoice_keep();
+
 -- What the reports add up before they join it ----------------------------------------------------------------
 
 CREATE VIEW customer_spending AS

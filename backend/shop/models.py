@@ -23,6 +23,7 @@ from shop.jobs.models import Job, JobStatus, Mail
 from shop.orders.models import (
     Delivery,
     IdempotencyKey,
+    Invoice,
     Order,
     OrderHistory,
     OrderItem,
@@ -46,6 +47,7 @@ __all__ = [
     "ImportLine",
     "ImportPart",
     "ImportStatus",
+    "Invoice",
     "Job",
     "JobStatus",
     "Mail",

@@ -33,7 +33,7 @@ def test_the_tables_have_the_names_of_the_specification() -> None:
     selling = {"delivery", "order_history", "order_note", "idempotency_key", "refresh_token", "request_count"}
     search = {"search_word"}
     desk = {"stock_correction"}
-    work = {"job", "mail", "payment", "payment_event"}
+    work = {"job", "mail", "payment", "payment_event", "invoice"}
     transfer = {"product_import", "import_part", "import_line"}
     specified = {"customer", "category", "product", "order", "order_item", "cart", "cart_item"}
     assert tables - totals - selling - search - work - desk - transfer == specified
@@ -48,7 +48,7 @@ def test_the_migrations_are_complete_and_go_back_and_forth() -> None:
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype IN ('f', 'u') ORDER BY 1"
     )
     before = sql(keys)
-    for target in ("0001", "0002", "zero", "0018"):
+    for target in ("0001", "0002", "zero", "0019"):
         call_command("migrate", "shop", target, verbosity=0)
     assert sql(keys) == before
 
@@ -78,6 +78,26 @@ def payment(**columns: str) -> str:
         f"INSERT INTO payment ({', '.join(row)}) SELECT {', '.join(row.values())} "
         'FROM "order", generate_series(1, 2)'
     )
+
+
+def invoice(**columns: str) -> str:
+    """SQL that makes an invoice of each order, with these columns."""
+    row = {
+        "number": "1",
+        "order_id": "order_id",
+        "cancels_id": "NULL",
+        **dict.fromkeys(("made_on", "supplied_on", "order_date"), "current_date"),
+        **dict.fromkeys(("seller", "address", "currency"), "''"),
+        "lines": "'[]'",
+        "vat_rate": "19",
+        "net": "1.00",
+        "vat": "0.19",
+        "gross": "1.19",
+    } | columns
+    return f'INSERT INTO invoice ({", ".join(row)}) SELECT {", ".join(row.values())} FROM "order"'
+
+
+TAKES_BACK = {"net": "-1", "vat": "-0.19", "gross": "-1.19"}
 
 
 BROKEN = {
@@ -148,6 +168,14 @@ BROKEN = {
     "import_line_product_import_id_fk": "INSERT INTO import_line (product_import_id, line) VALUES (0, 2)",
     "import_line_line_unique": f"{IMPORT}; INSERT INTO import_line (product_import_id, line) "
     "SELECT product_import_id, 2 FROM product_import, generate_series(1, 2)",
+    "invoice_number_positive": invoice(number="0"),
+    "invoice_adds_up": invoice(net="1.01"),
+    "invoice_cancellation_takes_back": invoice(number="2", cancels_id="1"),
+    "invoice_order_unique": f"{invoice()}; {invoice(number='2')}",
+    "invoice_cancels_unique": f"{invoice()}; {invoice(number='2', cancels_id='1', **TAKES_BACK)}; "
+    + invoice(number="3", cancels_id="1", order_id="-order_id", **TAKES_BACK),
+    "invoice_order_id_fk": invoice(order_id="0"),
+    "invoice_cancels_id_fk": invoice(number="2", cancels_id="7", **TAKES_BACK),
     "refresh_token_of_customer_or_user": REFRESH_TOKEN.format(1, 1),
     "refresh_token_customer_id_fk": REFRESH_TOKEN.format(0, "NULL"),
 }
@@ -333,6 +361,9 @@ def test_one_index_per_foreign_key_and_those_that_reports_need() -> None:
         ("idempotency_key", ["customer_id", "key"]),
         ("import_line", ["product_import_id", "line"]),
         ("import_part", ["product_import_id", "number"]),
+        ("invoice", ["cancels_id"]),
+        ("invoice", ["made_on"]),
+        ("invoice", ["order_id", "cancels_id"]),
         ("job", ["finished_at"]),
         ("job", ["job_id"]),
         ("job", ["queue", "due_at"]),

@@ -98,7 +98,7 @@ def test_02_inserts_the_rows_of_load_sample_data(other_database: Any) -> None:
             ("delivery", "order_history", "order_note", "idempotency_key", "refresh_token", "request_count"),
             0,
         ),
-        **dict.fromkeys(("job", "mail", "payment", "payment_event", "stock_correction"), 0),
+        **dict.fromkeys(("job", "mail", "payment", "payment_event", "invoice", "stock_correction"), 0),
         **dict.fromkeys(("product_import", "import_part", "import_line"), 0),
     }
     assert contents(other_database) == loaded

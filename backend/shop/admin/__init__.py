@@ -2,7 +2,17 @@
 
 from django.contrib import admin
 
-from shop.admin import carts, catalog, customers, jobs, orders, payments, transfer, users  # noqa: F401 (they register)
+from shop.admin import (  # noqa: F401 (they register)
+    carts,
+    catalog,
+    customers,
+    invoices,
+    jobs,
+    orders,
+    payments,
+    transfer,
+    users,
+)
 
 admin.site.site_header = "Webshop"
 admin.site.site_title = "Webshop"

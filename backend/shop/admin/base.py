@@ -336,8 +336,8 @@ class ShopAdmin(OptimisticLocking, SafeAdmin):
     number_field = ""
     """The column in which a search for a number looks, and in no other."""
 
-    restriction: tuple[Count, str, str] | None = None
-    """What keeps a row from being deleted, and how to say so of one and of many such rows."""
+    restrictions: Sequence[tuple[Count, str, str]] = ()
+    """What keeps a row from being deleted, each with how to say so of one and of many such rows."""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow the lookups of the admin's own pages; others could guess a password hash letter by letter."""
@@ -415,14 +415,14 @@ class ShopAdmin(OptimisticLocking, SafeAdmin):
         return links, counts, forbidden, problem.messages if problem else self.reasons_to_keep(objs)
 
     def reasons_to_keep(self, objs: Sequence[Model]) -> list[str]:
-        """Return a line for each of these objects that cannot be deleted, in one query."""
-        if not self.restriction:
-            return []
-        number, one, many = self.restriction
-        rows = self.model._default_manager.filter(pk__in=[obj.pk for obj in objs]).annotate(number=number)
-        kept = dict(rows.filter(number__gt=0).order_by("pk").values_list("pk", "number"))
+        """Return a line for each reason to keep one of these objects, in a query per kind of reason."""
         by_key = {obj.pk: obj for obj in objs}
-        return [f"{by_key[key]}: {ngettext(one, many, number) % number}" for key, number in kept.items()]
+        lines = []
+        for number, one, many in self.restrictions:
+            rows = self.model._default_manager.filter(pk__in=by_key).annotate(number=number)
+            kept = rows.filter(number__gt=0).order_by("pk").values_list("pk", "number")
+            lines += [f"{by_key[key]}: {ngettext(one, many, number) % number}" for key, number in kept]
+        return lines
 
 
 class LookOnly(ShopAdmin):

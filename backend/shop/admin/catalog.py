@@ -38,7 +38,7 @@ class CategoryAdmin(ShopAdmin):
     list_display = ("category_name", "its_products")
     search_fields = ("category_name",)
     ordering = ("category_name", "category_id")
-    restriction = (Count("products"), "has %d product", "has %d products")
+    restrictions = ((Count("products"), "has %d product", "has %d products"),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Add number_of_products."""
@@ -96,7 +96,7 @@ class ProductAdmin(ShopAdmin):
     autocomplete_fields = ("category",)
     ordering = ("product_id",)
     actions = ("export", "export_xlsx")
-    restriction = (Count("order_items"), "part of %d order line", "part of %d order lines")
+    restrictions = ((Count("order_items"), "part of %d order line", "part of %d order lines"),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Fetch the category, whose name the list shows."""

@@ -44,10 +44,12 @@ class CustomerAdmin(ShopAdmin):
     search_fields = ("customer_id__exact", "first_name", "last_name", "email", "plz", "ort")
     search_help_text = "The number, name, e-mail address, postal code or town of a customer"
     ordering = ("last_name", "first_name", "customer_id")
-    restriction = (
-        Count("orders"),
-        "has %d order, which stays in the books: erase the customer instead",
-        "has %d orders, which stay in the books: erase the customer instead",
+    restrictions = (
+        (
+            Count("orders"),
+            "has %d order, which stays in the books: erase the customer instead",
+            "has %d orders, which stay in the books: erase the customer instead",
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:

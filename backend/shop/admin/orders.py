@@ -30,6 +30,7 @@ from shop.admin.base import (
 from shop.admin.csv_export import csv_of_rows, csv_response
 from shop.admin.filters import CategoryFilter, DayFilter, PaidFilter, ProductFilter, SummingPaginator
 from shop.admin.forms import HOW_IT_IS_SENT, OrderForm
+from shop.admin.invoices import kept_by_invoices
 from shop.admin.new_order import (
     WHO,
     NewOrderForm,
@@ -111,7 +112,7 @@ class OrderAdmin(ShopAdmin):
     autocomplete_fields = ("customer",)
     ordering = ("-order_date", "-order_id")
     actions = (*MOVES, "mark_paid", "export", "export_lines", "export_lines_xlsx")
-    restriction = kept_by_payments("has")
+    restrictions = (kept_by_payments("has"), kept_by_invoices("has"))
 
     @admin.display(description="customer", ordering="customer")
     def its_customer(self, order: Any) -> SafeString:
@@ -425,7 +426,10 @@ class OrderItemAdmin(Subtotal, ShopAdmin):
     search_fields = ("product__name",)
     search_help_text = "The number of an order, or the name of a product"
     number_field = "order_id"
-    restriction = kept_by_payments("its order has", "order__")
+    restrictions = (
+        kept_by_payments("its order has", "order__"),
+        kept_by_invoices("its order has", "order__"),
+    )
     ordering = ("-order_item_id",)
     parent = "order"
 

@@ -5,7 +5,7 @@ from itertools import chain
 
 from django.db import connection, transaction
 
-from shop.orders.models import OrderStatus
+from shop.orders.models import Invoice, OrderStatus
 from shop.orders.sales import differences
 from shop.orders.workflow import TRANSITIONS
 
@@ -59,6 +59,28 @@ WHERE number > 1 OR other_amount IS NOT NULL OR is_kept
 ORDER BY order_id
 """
 
+NUMBERS = """
+SELECT before + 1, number - 1
+FROM (SELECT number, lag(number, 1, 0) OVER (ORDER BY number) AS before FROM invoice) AS numbered
+WHERE number <> before + 1
+ORDER BY number
+"""
+
+# The lines of an order with an invoice stay, and its invoice is cancelled with it.
+INVOICES = """
+WITH billed AS (
+    SELECT invoice.number, invoice.order_id, invoice.cancels_id, invoice.gross,
+           CASE WHEN invoice.cancels_id IS NULL THEN total_amount ELSE -total_amount END AS amount,
+           "order".status = 'cancelled' AS is_over, cancellation.number IS NOT NULL AS is_cancelled
+    FROM invoice JOIN "order" ON "order".order_id = invoice.order_id
+    LEFT JOIN invoice AS cancellation ON cancellation.cancels_id = invoice.number
+)
+SELECT number, order_id, gross, amount, is_over, cancels_id IS NULL AND is_over <> is_cancelled
+FROM billed
+WHERE gross <> amount OR (cancels_id IS NULL AND is_over <> is_cancelled)
+ORDER BY number
+"""
+
 STEPS = [
     ("", OrderStatus.PENDING),
     *((before, after) for before, targets in TRANSITIONS.items() for after in targets),
@@ -71,7 +93,17 @@ def faults() -> list[str]:
     """Return what is wrong in the books as of one moment, a line each. It only reads."""
     with connection.cursor() as cursor:
         cursor.execute(ONE_MOMENT)
-    return list(chain(wrong_totals(), wrong_sales(), wrong_stock(), wrong_histories(), wrong_payments()))
+    return list(
+        chain(
+            wrong_totals(),
+            wrong_sales(),
+            wrong_stock(),
+            wrong_histories(),
+            wrong_payments(),
+            missing_invoices(),
+            wrong_invoices(),
+        )
+    )
 
 
 def wrong_totals() -> Iterator[str]:
@@ -120,3 +152,25 @@ def wrong_payments() -> Iterator[str]:
                 yield f"order {order_id}: its total is {total}, its payment is of {amount}"
             if is_kept:
                 yield f"order {order_id}: it is cancelled, and paid without a refund"
+
+
+def missing_invoices() -> Iterator[str]:
+    """Yield where numbers of invoices are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(NUMBERS)
+        for first, last in cursor.fetchall():
+            yield f"invoices: {Invoice(number=first)} to {Invoice(number=last)} are missing"
+
+
+def wrong_invoices() -> Iterator[str]:
+    """Yield invoices of another amount than their order, and those of which one alone is cancelled."""
+    with connection.cursor() as cursor:
+        cursor.execute(INVOICES)
+        for number, order_id, gross, amount, is_over, is_torn in cursor.fetchall():
+            invoice = Invoice(number=number)
+            if gross != amount:
+                yield f"invoice {invoice}: it is of {gross}, by order {order_id} it is of {amount}"
+            if is_torn and is_over:
+                yield f"invoice {invoice}: order {order_id} is cancelled, the invoice is not"
+            elif is_torn:
+                yield f"invoice {invoice}: it is cancelled, order {order_id} is not"

@@ -173,6 +173,11 @@ class Order(models.Model):
     def __str__(self) -> str:
         return f"Order {self.order_id}"
 
+    @property
+    def recipient(self) -> "Delivery | Customer":
+        """Whose address it goes to: the delivery's, or without one the customer's own."""
+        return getattr(self, "delivery", None) or self.customer
+
     def update_total(self) -> None:
         """Store the sum of the lines as total_amount."""
         Order.objects.filter(pk=self.pk).update_totals()
@@ -437,6 +442,55 @@ class OrderNote(models.Model):
 
     def __str__(self) -> str:
         return f"Note of {self.order}"
+
+
+class Invoice(models.Model):
+    """A bill, or the cancellation of one, with all that it prints, which stays whatever becomes of the order.
+
+    Numbers have no gaps. A cancellation refers to its invoice by `cancels`, and has its quantities and
+    amounts below 0. `lines` are objects of product_id, product_name, quantity, price_per_unit and subtotal.
+    `address` is emptied when the law wants it no longer kept.
+    """
+
+    number = models.IntegerField(primary_key=True)
+    order = models.ForeignKey(Order, models.RESTRICT, related_name="invoices", db_index=False)
+    cancels = models.OneToOneField(
+        "self", models.RESTRICT, null=True, blank=True, related_name="cancellation"
+    )
+    made_on = models.DateField()
+    supplied_on = models.DateField()
+    order_date = models.DateField()
+    seller = models.TextField()
+    address = models.TextField()
+    lines = models.JSONField()
+    currency = models.CharField(max_length=3)
+    vat_rate = models.IntegerField()
+    net = models.DecimalField(max_digits=10, decimal_places=2)
+    vat = models.DecimalField(max_digits=10, decimal_places=2)
+    gross = models.DecimalField(max_digits=10, decimal_places=2)
+
+    class Meta:
+        db_table = "invoice"
+        default_permissions = ("view",)
+        indexes = (
+            # For `prune`, which looks for few of all.
+            models.Index(fields=["made_on"], condition=~Q(address=""), name="invoice_with_address"),
+        )
+        constraints = (
+            # One invoice of an order, and one cancellation of it.
+            models.UniqueConstraint(
+                fields=["order", "cancels"], nulls_distinct=False, name="invoice_order_unique"
+            ),
+            models.CheckConstraint(condition=Q(number__gte=1), name="invoice_number_positive"),
+            models.CheckConstraint(condition=Q(gross=F("net") + F("vat")), name="invoice_adds_up"),
+            models.CheckConstraint(
+                condition=Q(cancels=None, gross__gte=0) | Q(cancels__isnull=False, gross__lte=0),
+                name="invoice_cancellation_takes_back",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"R-{self.number:06}"
 
 
 class IdempotencyKey(models.Model):

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from shop.customers.models import RefreshToken
@@ -25,12 +25,19 @@ DELETE FROM order_note USING "order"
 WHERE "order".order_id = order_note.order_id AND order_date < current_date - make_interval(years => %s)
 """
 
+# The years begin with the one after the invoice's, as the law counts them.
+FORGET_INVOICES = """
+UPDATE invoice SET address = ''
+WHERE made_on < date_trunc('year', current_date) - make_interval(years => %s)
+AND address <> ''
+"""
+
 
 def prune(*, keep_years: int) -> dict[str, int]:
-    """Forget who got the orders older than so many years, and delete what has expired; return how many.
+    """Empty the addresses of what is older than so many years, and delete what has expired; return how many.
 
-    What staff noted about such an order goes. It keeps its delivery's row, by which it is known as one that
-    was placed here.
+    What staff noted about such an order goes. It keeps its delivery's row, by which it is known as one that was
+    placed here, and its invoice, whose number and amounts tell of nobody.
     """
     now = timezone.now()
     with connection.cursor() as cursor:
@@ -38,9 +45,15 @@ def prune(*, keep_years: int) -> dict[str, int]:
         deliveries = cursor.rowcount
         cursor.execute(FORGET_NOTES, [keep_years])
         notes = cursor.rowcount
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL shop.prune = 'on'")  # the trigger that keeps invoices asks for it
+        cursor.execute(FORGET_INVOICES, [keep_years])
+        invoices = cursor.rowcount
+        cursor.execute("SET LOCAL shop.prune = 'off'")
     return {
         "deliveries": deliveries,
         "notes": notes,
+        "invoices": invoices,
         "keys": IdempotencyKey.objects.filter(created_at__lt=now - KEY_LIFETIME).delete()[0],
         "tokens": RefreshToken.objects.dead().delete()[0],
     }

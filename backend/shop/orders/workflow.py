@@ -10,6 +10,7 @@ from shop.catalog import stock
 from shop.database.refusal import MissingError, Refusal
 from shop.jobs.models import Job
 from shop.jobs.worker import MONEY
+from shop.orders.invoices import cancel_invoices
 from shop.orders.mails import OF_STATUS, tell
 from shop.orders.models import (
     Actor,
@@ -70,8 +71,8 @@ def move(
 ) -> dict[int, OrderStatus]:
     """Move those of the orders with these keys that may go there; the others stay.
 
-    Cancelling gives back stock, and begins to give back what was paid. `sources` narrows from where. Returns
-    the keys of those that moved, each with the status it came from.
+    Cancelling gives back stock, begins to give back what was paid, and cancels the invoice. `sources` narrows
+    from where. Returns the keys of those that moved, each with the status it came from.
     """
     from_ = [status for status, targets in TRANSITIONS.items() if to in targets]
     if sources is not None:
@@ -90,6 +91,7 @@ def move(
     if came_from and to == OrderStatus.CANCELLED:
         let_payments_go(came_from)
         stock.give_back(quantities_of(came_from))
+        cancel_invoices(came_from)
     if kind := OF_STATUS.get(to):
         tell(kind, came_from)
     return {key: OrderStatus(status) for key, status in came_from.items()}

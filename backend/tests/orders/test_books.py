@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from shop.models import Customer, Delivery, Order, OrderHistory, OrderItem, OrderStatus, Payment, Product
 from shop.orders.books import faults
+from shop.orders.invoices import make_invoices
 from shop.orders.models import Actor
 from shop.orders.workflow import TRANSITIONS, move
 from tests.support.races import meanwhile, session
@@ -49,7 +50,7 @@ CREATE UNIQUE INDEX payment_live_unique ON payment (order_id) WHERE status IN ('
 Check = Callable[[], tuple[int, list[str]]]
 
 
-def placed(order: Order, *history: str) -> Order:
+def with_history(order: Order, *history: str) -> Order:
     """Make it one that was placed here, with this history."""
     Delivery.objects.create(order=order, first_name="D", last_name="B", strasse="S", plz="1", ort="B")
     OrderHistory.objects.bulk_create(
@@ -119,8 +120,8 @@ def test_stock(check_shop: Check, gloves: Product) -> None:
 def test_histories(
     check_shop: Check, deborah: Customer, status: str, history: list[str], expected: list[str]
 ) -> None:
-    order = placed(Order.objects.create(customer=deborah, status=status), *history)
-    placed(Order.objects.create(customer=deborah), "pending")
+    order = with_history(Order.objects.create(customer=deborah, status=status), *history)
+    with_history(Order.objects.create(customer=deborah), "pending")
     lines = [f"order {order.pk}: {fault}" for fault in expected]
     assert check_shop() == ((1, lines) if lines else (0, ["The books balance."]))
 
@@ -129,7 +130,7 @@ def test_every_way_that_the_table_allows_is_right(deborah: Customer) -> None:
     for before, targets in TRANSITIONS.items():
         for after in targets:
             way = dict.fromkeys([OrderStatus.PENDING, before, after])
-            placed(Order.objects.create(customer=deborah, status=after), *way)
+            with_history(Order.objects.create(customer=deborah, status=after), *way)
     assert faults() == []
 
 
@@ -172,9 +173,38 @@ def test_payments(
             cursor.execute(LIVE_UNIQUE)
 
 
+def test_invoices(check_shop: Check, placed: Order) -> None:
+    make_invoices(orders=[placed.pk])
+    assert check_shop() == (0, ["The books balance."])
+    move(orders=[placed.pk], to=OrderStatus.CANCELLED, by=Actor.STAFF)
+    assert check_shop() == (0, ["The books balance."])
+    sql("UPDATE invoice SET net = net + 1, gross = gross + 1 WHERE number = 1")
+    sql("UPDATE invoice SET number = 4 WHERE number = 2")
+    order = f"order {placed.pk}"
+    missing = "invoices: R-000002 to R-000003 are missing"
+    too_much = f"invoice R-000001: it is of 1447.67, by {order} it is of 1446.67"
+    assert check_shop() == (1, [missing, too_much])
+    sql(
+        "UPDATE invoice SET net = net - 1, gross = gross - 1 WHERE number = 1",
+        "DELETE FROM invoice WHERE number = 4",
+    )
+    assert check_shop() == (1, [f"invoice R-000001: {order} is cancelled, the invoice is not"])
+
+
+def test_an_invoice_is_cancelled_with_its_order(check_shop: Check, placed: Order) -> None:
+    make_invoices(orders=[placed.pk])
+    move(orders=[placed.pk], to=OrderStatus.CANCELLED, by=Actor.STAFF)
+    sql(
+        "UPDATE \"order\" SET status = 'pending'",
+        "DELETE FROM order_history WHERE status = 'cancelled'",
+    )
+    fault = f"invoice R-000001: it is cancelled, order {placed.pk} is not"
+    assert check_shop() == (1, [fault])
+
+
 def test_all_is_of_one_moment(deborah: Customer) -> None:
     """What one transaction mends and breaks while the check goes on is as it was when the check began."""
-    order = placed(Order.objects.create(customer=deborah, total_amount=5), "pending")
+    order = with_history(Order.objects.create(customer=deborah, total_amount=5), "pending")
     write = 'UPDATE "order" SET total_amount = 0; DELETE FROM order_history'
     began = meanwhile("LOCK TABLE delivery", faults, write)
     assert began == [f"order {order.pk}: its total is 5.00, its lines add up to 0.00"]
@@ -196,4 +226,4 @@ def test_its_cost_does_not_grow_with_the_faults(deborah: Customer, gloves: Produ
     )
     with CaptureQueriesContext(connection) as queries:
         assert len(faults()) == 500
-    assert len(queries) == 8  # five checks, how they are to see the shop, BEGIN and COMMIT
+    assert len(queries) == 10  # seven checks, how they are to see the shop, BEGIN and COMMIT

@@ -15,7 +15,10 @@ from shop.payments.events import prune_events
 class Command(BaseCommand):
     """Prune, and say in one line what went."""
 
-    help = "Empties old deliveries (SHOP_KEEP_YEARS), and deletes old notes, keys, tokens, jobs and the like."
+    help = (
+        "Empties the addresses of old deliveries and invoices (SHOP_KEEP_YEARS), "
+        "and deletes old notes, keys, tokens, jobs and the like."
+    )
 
     def handle(self, *, verbosity: int, **_: Any) -> None:
         """Do it; what cannot be done now is done the next time."""
