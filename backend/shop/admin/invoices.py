@@ -7,9 +7,11 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from shop.admin.base import LookOnly, change_link
+from shop.admin.packing import document_url
 from shop.orders.models import Invoice, Order
 
 
@@ -36,8 +38,9 @@ class InvoiceAdmin(LookOnly):
         "gross",
         "currency",
         "seller",
+        "its_document",
     )
-    list_display = ("its_number", "its_order", "made_on", "gross", "currency", "its_invoice")
+    list_display = ("its_number", "its_order", "made_on", "gross", "currency", "its_invoice", "its_document")
     link_lookups = ("order__exact",)
     search_fields = ("number",)
     search_help_text = "The number of an invoice or of an order"
@@ -52,6 +55,11 @@ class InvoiceAdmin(LookOnly):
     def its_order(self, invoice: Any) -> SafeString:
         """Link to the order."""
         return change_link(Order(pk=invoice.order_id))
+
+    @admin.display(description="print")
+    def its_document(self, invoice: Any) -> SafeString:
+        """Link to what is printed of its order: this one, and what cancels it."""
+        return format_html('<a href="{}">Print</a>', document_url("invoices", [invoice.order_id]))
 
     @admin.display(description="cancels", ordering="cancels")
     def its_invoice(self, invoice: Any) -> SafeString | str:

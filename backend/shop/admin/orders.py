@@ -41,6 +41,7 @@ from shop.admin.new_order import (
 from shop.admin.order_export import LINE_COLUMNS, line_rows, lines_of
 from shop.admin.order_lines import OrderItemInline
 from shop.admin.order_page import MOVED, add_note, told_of
+from shop.admin.packing import packing_urls
 from shop.admin.payments import (
     FASTER,
     answer_act,
@@ -126,9 +127,10 @@ class OrderAdmin(ShopAdmin):
         list(deliveries.select_for_update(no_key=True).values_list("pk"))
 
     def get_urls(self) -> list[Any]:
-        """Add the addresses of the button that marks an order as paid, and of the page's searches."""
+        """Add the addresses of packing, of marking an order as paid, and of the page's searches."""
         view = self.admin_site.admin_view
         return [
+            *packing_urls(self),
             path(
                 "<path:object_id>/mark_paid/",
                 view(require_POST(self.mark_one_paid)),

@@ -36,8 +36,8 @@ AND address <> ''
 def prune(*, keep_years: int) -> dict[str, int]:
     """Empty the addresses of what is older than so many years, and delete what has expired; return how many.
 
-    What staff noted about such an order goes. It keeps its delivery's row, by which it is known as one that was
-    placed here, and its invoice, whose number and amounts tell of nobody.
+    What staff noted about such an order goes. It keeps its delivery's row, by which it is known as one that
+    was placed here, and its invoice, whose number and amounts tell of nobody.
     """
     now = timezone.now()
     with connection.cursor() as cursor:

@@ -25,8 +25,15 @@ def cancelled(placed: Order) -> Order:
 
 def test_the_list_and_the_page(admin_client: Client, cancelled: Order) -> None:
     (second, first) = list_of(admin_client, Invoice)
-    assert [*first[:2], *first[3:]] == ["R-000001", f"Order {cancelled.pk}", "1446.67", "EUR", "-"]
-    assert [*second[:2], *second[3:]] == ["R-000002", f"Order {cancelled.pk}", "-1446.67", "EUR", "R-000001"]
+    assert [*first[:2], *first[3:]] == ["R-000001", f"Order {cancelled.pk}", "1446.67", "EUR", "-", "Print"]
+    assert [*second[:2], *second[3:]] == [
+        "R-000002",
+        f"Order {cancelled.pk}",
+        "-1446.67",
+        "EUR",
+        "R-000001",
+        "Print",
+    ]
     page = admin_client.get(page_url(Invoice, "change", 2)).content.decode()
     assert f'<a href="/admin/shop/order/{cancelled.pk}/change/">' in page
     assert '<a href="/admin/shop/invoice/1/change/">R-000001</a>' in page

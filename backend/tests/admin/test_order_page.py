@@ -354,8 +354,8 @@ def test_a_page_costs_the_same_queries_at_1_and_at_50_of_everything(
     admin_client.get(url)
     # Session and user; the order, its delivery and its history, the log of it, notes; how many lines there
     # are, the lines, their products, the customer, and as the one chosen; its payments, whether it is to be
-    # paid, its mails.
-    with django_assert_num_queries(15):
+    # paid, its invoices, its mails.
+    with django_assert_num_queries(16):
         admin_client.get(url)
     OrderHistory.objects.bulk_create(
         OrderHistory(order=placed, status="pending", by="staff") for _ in range(49)
@@ -366,5 +366,5 @@ def test_a_page_costs_the_same_queries_at_1_and_at_50_of_everything(
     OrderItem.objects.bulk_create(
         OrderItem(order=placed, product=product, quantity=1, price_per_unit=1) for product in products
     )
-    with django_assert_num_queries(15):
+    with django_assert_num_queries(16):
         admin_client.get(url)
