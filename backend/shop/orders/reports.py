@@ -5,9 +5,11 @@ shows these, and stays as it is.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Sum, Value
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import BooleanField, Count, F, Func, OuterRef, QuerySet, Subquery, Sum, Value
 
 from shop.catalog.models import Product
 from shop.customers.models import Customer, full_name
@@ -20,12 +22,26 @@ def sold_most(row: Mapping[str, str], filters: Mapping[str, Any]) -> QuerySet[Pr
     # Of days beyond all orders the sums are kept. Who asks for a status would have to read all to know.
     if "status" not in filters and not Order.objects.not_asked_for(filters).exists():
         return Product.objects.bestsellers()
-    lines = OrderItem.objects.filter(order__in=Order.objects.asked_for(filters)).values("product_id")
+    orders = Order.objects.asked_for(filters).values("pk")
+    lines = OrderItem.objects.filter(any_of("order_id", orders)).values("product_id")
+    best = lines.annotate(units=Sum("quantity")).order_by("-units", "product_id").values("product_id")[:10]
     sold = {"units": Sum("quantity"), "revenue": Sum(F("quantity") * F("price_per_unit"))}
     return over(
         "product_sales (product_id, main, quantity, revenue)",
-        lines.annotate(main=Value(True), **sold).order_by("-units", "product_id")[:10],
+        # Money is added up of the ten alone: of all products the sums would go to the disk.
+        lines.filter(any_of("product_id", best)).annotate(main=Value(True), **sold),
         select(Product.objects.bestsellers(), row),
+    )
+
+
+def any_of(column: str, keys: QuerySet[Any, Any]) -> Func:
+    """Return the condition that a column has one of these keys, all of which one pass of its index finds.
+
+    Joined, each would be looked for by itself, which takes thrice as long.
+    """
+    listed = ArraySubquery(keys)
+    return Func(
+        F(column), listed, template="%(expressions)s)", arg_joiner=" = ANY (", output_field=BooleanField()
     )
 
 
@@ -40,11 +56,12 @@ def spending(row: Mapping[str, str], filters: Mapping[str, Any]) -> Select:
         looked_up_name=Subquery(own.values(name=full_name())), looked_up_email=Subquery(own.values("email"))
     )
     row = {**row, "name": "looked_up_name", "email": "looked_up_email"}
-    return over(
+    spent = over(
         "customer_spending (customer_id, total_orders, total_spent)",
         orders.annotate(orders=Count("pk"), spent=Sum("total_amount")),
         select(customers, row),
     )
+    return replace(spent, counting=("SELECT count(*) FROM customer", []))
 
 
 def over(name: str, sums: QuerySet[Any, Any], rows: Select) -> Select:
