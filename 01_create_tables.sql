@@ -580,7 +580,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION search_lexemes(name text, description text, category_id integer) RETURNS tsvector
-LANGUAGE plpgsql IMMUTABLE COST 1000
+LANGUAGE plpgsql IMMUTABLE COST 10000
 AS $$
 DECLARE
     title text := public.search_words(name);
@@ -793,6 +793,6 @@ END $$;
 
 CREATE INDEX ON product USING gin (search_lexemes(name, description, category_id));
 CREATE INDEX ON category USING gin (search_lexemes(category_name, '', NULL));
-CREATE INDEX ON product (name_order(name) COLLATE "C", product_id);
+CREATE INDEX ON product (name_order(name) COLLATE "C", product_id) INCLUDE (name);
 
 COMMIT;

@@ -13,6 +13,7 @@ FILTERED = {
         "q=ukulelle",
         "q=easy+guara",
         "q=guarantee",
+        "q=guarantee&sort=name&limit=50",
         "q=xyzzyq",
         "category=Garden&sort=price&limit=50",
         "min_price=10&max_price=20&sort=name&limit=50",
@@ -34,7 +35,7 @@ def main() -> None:
 
     from shop.api.query import parse_query
     from shop.api.reading import ListEndpoint, ReadEndpoint
-    from shop.database.statements import CHUNK
+    from shop.database.statements import CHUNK, NEEDED
     from shop.models import Cart, Customer, Order, Product
     from shop.urls import urlpatterns
 
@@ -65,7 +66,8 @@ def main() -> None:
                 asked = parse_query(QueryDict(query), endpoint.parameters)
                 limit = asked.pop("limit", CHUNK)
                 select = endpoint.selected(endpoint.filtered(asked)) or select
-                explain(f"{pattern.pattern}?{query}", f"{select.sql} LIMIT {limit + 1}", select.parameters)
+                sql = select.sql.replace(NEEDED, str(limit + 1))
+                explain(f"{pattern.pattern}?{query}", f"{sql} LIMIT {limit + 1}", select.parameters)
 
 
 if __name__ == "__main__":

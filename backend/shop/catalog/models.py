@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -119,8 +119,8 @@ class ProductQuerySet(models.QuerySet["Product"]):
     def bestsellers(self) -> Self:
         """Add total_sold and total_revenue, and keep the ten products sold most, over all orders."""
         # The ten best of the products whose main row says all; the others, which are few, are all looked at.
-        spare = ProductSales.objects.filter(main=False).values("product")
-        alone = ProductSales.objects.filter(main=True, quantity__gt=0).exclude(product__in=spare)
+        spare = ProductSales.objects.spare()
+        alone = ProductSales.objects.alone().filter(quantity__gt=0)
         best = alone.filter(product__in=self.values("pk")).order_by("-quantity", "product").values("product")
         return (
             self.filter(pk__in=best[:10].union(spare))
@@ -181,6 +181,16 @@ class StockCorrection(models.Model):
         return f"Stock of {self.product}: {self.before} → {self.after}"
 
 
+class ProductSalesQuerySet(models.QuerySet["ProductSales"]):
+    def spare(self) -> models.QuerySet["ProductSales", Any]:
+        """Return the products whose main row does not say all."""
+        return self.filter(main=False).values("product")
+
+    def alone(self) -> Self:
+        """Keep the main rows of the others."""
+        return self.filter(main=True).exclude(product__in=ProductSales.objects.spare())
+
+
 class ProductSales(models.Model):
     """Units sold of a product, and their revenue: the sum of its rows.
 
@@ -195,6 +205,8 @@ class ProductSales(models.Model):
     main = models.BooleanField()
     quantity = models.BigIntegerField()
     revenue = models.DecimalField(max_digits=30, decimal_places=2)
+
+    objects = ProductSalesQuerySet.as_manager()
 
     class Meta:
         db_table = "product_sales"

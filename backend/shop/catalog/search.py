@@ -14,13 +14,20 @@ from django.db.models import BooleanField, F, QuerySet, Sum
 from django.db.models.expressions import RawSQL
 
 from shop.catalog.models import Product, ProductSales, SearchWord, in_dictionary_order
-from shop.database.statements import FIRST, Select
+from shop.database.keys import any_of
+from shop.database.statements import NEEDED, Select
 
 LONGEST = 100
 """So many characters of words can be looked for."""
 
 HITS = 1000
 """So many hits are ranked; of more, those that the index gives first."""
+
+FEW = 5_000
+"""So many hits are sorted at once; of more, the first ones are looked for in the order asked for."""
+
+FIRST = 20_000
+"""Among so many products, the first ones in that order."""
 
 LANGUAGES = {"de": "german", "en": "english"}
 """What PostgreSQL calls the values of SHOP_LANGUAGE."""
@@ -38,10 +45,26 @@ WITH typed AS MATERIALIZED (
     {hits}
 ), corrected AS MATERIALIZED (
     SELECT search_query(%s, %s, true) AS query WHERE NOT EXISTS (SELECT FROM hit) {and_without_filters}
-), found AS (
+), {name} AS MATERIALIZED (
     SELECT * FROM hit
     UNION ALL
     ({corrected_hits})
+)
+"""
+
+# Sorting very many hits takes long, and so would looking at products in that order whether they are any: it
+# is the indexes that say which of the first ones are. Where these are not enough all hits are sorted.
+SORTED = """
+, wanted AS MATERIALIZED (
+    SELECT coalesce((SELECT query FROM corrected), (SELECT query FROM typed)) AS query
+), early AS MATERIALIZED (
+    {early}
+), found AS (
+    SELECT * FROM few WHERE {is_few}
+    UNION ALL
+    SELECT * FROM early WHERE {is_enough}
+    UNION ALL
+    ({every})
 )
 """
 
@@ -62,6 +85,11 @@ search_rank(name, (
     )::tsquery
 ), %s) DESC
 """
+
+IS_FEW = "(SELECT count(*) FROM few) <= {few}"
+
+# A product that is just being sold may be among the first ones without belonging there.
+IS_ENOUGH = f"(SELECT count(*) FROM early) - (SELECT count(*) FROM product_sales WHERE NOT main) >= {NEEDED}"  # noqa: S608
 
 SORTS: dict[str, Any] = {
     "": "product_id",
@@ -99,8 +127,11 @@ def search(
     products = Product.objects.among(
         categories=categories, min_price=min_price, max_price=max_price, in_stock=in_stock
     )
+    if words and sort in ("", "relevance"):
+        return by_relevance(products, words, row)
     if words:
-        return by_words(products, words, sort or "relevance", row)
+        first = first_ones(sort, Product.objects.among(min_price=min_price, max_price=max_price))
+        return by_words(products, words, sort, row, first)
     if sort == "-sold":
         return by_sales(products, row)
     return products.order_by(SORTS[sort], "product_id")
@@ -113,43 +144,82 @@ def shown(row: Mapping[str, str], sql: str, *parameters: Any, counting: tuple[st
     return Select(sql, list(parameters), counting)
 
 
-def by_words(products: QuerySet[Product], words: str, sort: str, row: Mapping[str, str]) -> Select:
+def by_relevance(products: QuerySet[Product], words: str, row: Mapping[str, str]) -> Select:
     """Return those of the products that have all the words, or nearly, when no product has them."""
-    is_ranked = sort == "relevance"
-    found, parameters = found_by_words(products, words, HITS if is_ranked else None)
-    all_found, counting_parameters = found_by_words(products, words)
-    language = [LANGUAGES[settings.SHOP_LANGUAGE]] if is_ranked else []
+    found, parameters = found_by_words(products, words, "found", HITS)
     return shown(
         row,
-        found + LISTED.format(found="found", order=ORDERS[sort]),
+        found + LISTED.format(found="found", order=RANK),
         *parameters,
-        *language,
-        counting=(f"{all_found} SELECT count(*) FROM found", counting_parameters),  # noqa: S608
+        LANGUAGES[settings.SHOP_LANGUAGE],
+        counting=number_of_hits(products, words),
     )
+
+
+def by_words(
+    products: QuerySet[Product], words: str, sort: str, row: Mapping[str, str], first: QuerySet[Any, Any]
+) -> Select:
+    """Return the same in another order; `first` are keys, among them those of the first in that order."""
+    few, parameters = found_by_words(products, words, "few", FEW + 1)
+    is_few = IS_FEW.format(few=FEW)
+    among_first = products.filter(any_of("product_id", first))
+    early, early_parameters = hits(among_first, "wanted", f"NOT {is_few}")
+    every, every_parameters = hits(products, "wanted", f"NOT {is_few} AND ({IS_ENOUGH}) IS NOT TRUE")
+    found = SORTED.format(early=early, every=every, is_few=is_few, is_enough=IS_ENOUGH)
+    return shown(
+        row,
+        few + found + LISTED.format(found="found", order=ORDERS[sort]),
+        *parameters,
+        *early_parameters,
+        *every_parameters,
+        counting=number_of_hits(products, words),
+    )
+
+
+def first_ones(sort: str, products: QuerySet[Product]) -> QuerySet[Any, Any]:
+    """Return the keys of the first of the products; any of those that are being sold may be one."""
+    if sort == "-sold":
+        alone = ProductSales.objects.alone().order_by("-quantity", "product").values("product")
+        return alone[:FIRST].union(ProductSales.objects.spare())
+    # Only an index of prices can leave out those of other prices.
+    among = products if sort.endswith("price") else Product.objects.all()
+    return among.order_by(SORTS[sort], "product_id").values("pk")[:FIRST]
 
 
 def found_by_words(
-    products: QuerySet[Product], words: str, limit: int | None = None
+    products: QuerySet[Product], words: str, name: str, limit: int | None = None
 ) -> tuple[str, list[Any]]:
-    """Return a WITH clause that has the columns of the products with these words as `found`."""
+    """Return a WITH clause that has the columns of the products with these words under this name."""
     typed = [words, f"{LANGUAGES[settings.SHOP_LANGUAGE]}_stem"]
-    hits, corrected_hits = (
-        products.filter(RawSQL(f"{LEXEMES} @@ (SELECT query FROM {query})", [], BooleanField()))  # noqa: S608, S611
-        .values_list(*COLUMNS)[:limit]
-        .query.sql_with_params()
-        for query in ("typed", "corrected")
-    )
+    found, found_parameters = hits(products, "typed", limit=limit)
+    corrected, corrected_parameters = hits(products, "corrected", limit=limit)
     sql = FOUND.format(
-        hits=hits[0],
-        corrected_hits=corrected_hits[0],
+        name=name,
+        hits=found,
+        corrected_hits=corrected,
         and_without_filters=AND_WITHOUT_FILTERS if products.query.where else "",
     )
-    return sql, [*typed, *hits[1], *typed, *corrected_hits[1]]
+    return sql, [*typed, *found_parameters, *typed, *corrected_parameters]
+
+
+def hits(
+    products: QuerySet[Product], query: str, condition: str = "true", limit: int | None = None
+) -> tuple[str, Sequence[Any]]:
+    """Return SQL for COLUMNS of those of the products that this part of a WITH clause finds."""
+    condition = f"{condition} AND {LEXEMES} @@ (SELECT query FROM {query})"  # noqa: S608
+    found = products.filter(RawSQL(condition, [], BooleanField()))  # noqa: S611
+    return found.values_list(*COLUMNS)[:limit].query.sql_with_params()
+
+
+def number_of_hits(products: QuerySet[Product], words: str) -> tuple[str, list[Any]]:
+    """Return SQL that counts them, and its parameters."""
+    found, parameters = found_by_words(products, words, "found")
+    return f"{found} SELECT count(*) FROM found", parameters  # noqa: S608
 
 
 def keys_of(words: str, key: int | None) -> RawSQL:
     """Return the keys of the products with these words, and this key, to be used in a QuerySet."""
-    found, parameters = found_by_words(Product.objects.all(), words)
+    found, parameters = found_by_words(Product.objects.all(), words, "found")
     sql = f"{found} SELECT product_id FROM found UNION ALL SELECT %s"  # noqa: S608
     return RawSQL(f"({sql})", [*parameters, key])  # noqa: S611
 
@@ -157,13 +227,13 @@ def keys_of(words: str, key: int | None) -> RawSQL:
 def by_sales(products: QuerySet[Product], row: Mapping[str, str]) -> Select:
     """Return all of the products, those that were sold most first."""
     # Those whose main row says all, in its index's order; the others, which are few, are added up.
-    spare = ProductSales.objects.filter(main=False).values("product")
+    spare = ProductSales.objects.spare()
     alone = products.filter(sales__main=True).exclude(pk__in=spare).order_by("-sales__quantity", "pk")
     shared = products.filter(pk__in=spare)
     first, parameters = alone.values_list(*COLUMNS, F("sales__quantity")).query.sql_with_params()
     added, more = shared.values_list(*COLUMNS, Sum("sales__quantity")).query.sql_with_params()
     counted, counting_parameters = products.values("pk").query.sql_with_params()
-    sold = f"(({first} {FIRST}) UNION ALL ({added})) AS found ({', '.join(COLUMNS)}, sold)"
+    sold = f"(({first} LIMIT {NEEDED}) UNION ALL ({added})) AS found ({', '.join(COLUMNS)}, sold)"
     return shown(
         row,
         LISTED.format(found=sold, order="sold DESC"),

@@ -116,8 +116,8 @@ class JsonObject(JsonArray):
         return f"(SELECT row_to_json(item) FROM {sql} LIMIT 1)", parameters  # noqa: S608
 
 
-FIRST = "/* the first of these are enough */"
-"""In SQL, behind an ORDER BY of its own: it need not give more rows than there are up to a page's end."""
+NEEDED = "/* up to the end of the page */ NULL"
+"""In SQL: how many rows there are up to a page's end; NULL when all are wanted."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Select:
 
     def page(self, alias: str, *, limit: int, offset: int) -> list[str]:
         """Return at most `limit` rows from an offset on, of the database with this alias."""
-        sql = self.sql.replace(FIRST, f"LIMIT {limit + offset}")
+        sql = self.sql.replace(NEEDED, str(limit + offset))
         with connections[alias].cursor() as cursor:
             cursor.execute(f"{sql} LIMIT %s OFFSET %s", [*self.parameters, limit, offset])
             return [row for (row,) in cursor.fetchall()]

@@ -1,6 +1,7 @@
 """GET /shop/api/products/ with parameters: by words, category, price and stock, in a chosen order."""
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.test import Client
 from django.utils.http import urlencode
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from shop.catalog import search
 from shop.catalog.search import HITS
 from shop.models import Category, Order, OrderItem, Product, SearchWord
 
@@ -458,6 +460,86 @@ def test_of_many_hits_a_thousand_are_ranked_and_all_are_counted_and_sorted(
     assert "next" not in response.headers["Link"]
     response = client.get(f"{PATH}?q=lamp&offset=990&sort=-price")
     assert [row["price"] for row in response.json()] == [f"{number}.00" for number in range(14, -1, -1)]
+
+
+@pytest.fixture
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let four hits be very many, and eight products be those among which the first ones are looked for."""
+    monkeypatch.setattr(search, "FEW", 3)
+    monkeypatch.setattr(search, "FIRST", 8)
+
+
+def sorted_by(sort: str, products: list[Product], sold: dict[int, int]) -> list[int]:
+    keys: dict[str, Callable[[Product], Any]] = {
+        "price": lambda product: product.price,
+        "-price": lambda product: -product.price,
+        "name": lambda product: product.name,
+        "-name": lambda product: [-ord(letter) for letter in product.name],
+        "-sold": lambda product: -sold.get(product.pk, 0),
+    }
+    return [product.pk for product in sorted(products, key=lambda one: (keys[sort](one), one.pk))]
+
+
+@pytest.mark.usefixtures("few_at_once")
+@pytest.mark.parametrize("sort", ["price", "-price", "name", "-name", "-sold"])
+@pytest.mark.parametrize("place", ["anywhere", "first", "last"])
+def test_of_very_many_hits_the_first_ones_in_order_come_first(
+    client: Client,
+    home: Category,
+    garden: Category,
+    order: Order,
+    sort: str,
+    place: str,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    random = Random(f"{sort} {place}")
+    products = [
+        Product(
+            name=f"{random.choice('ABCD')}{random.choice('AB')}{random.choice('AB')}",
+            price=random.randint(1, 9),
+            stock=random.randint(0, 1),
+            category=random.choice([home, garden]),
+        )
+        for _ in range(40)
+    ]
+    Product.objects.bulk_create(products)
+    lines = [
+        OrderItem(order=order, product=product, quantity=random.randint(1, 5), price_per_unit=1)
+        for product in random.sample(products, 30)
+    ]
+    OrderItem.objects.bulk_create(lines)
+    sold = {line.product_id: line.quantity for line in lines}
+    with connection.cursor() as cursor:  # as while several transactions sell them
+        for product in random.sample(products, 3):
+            cursor.execute(
+                "SET LOCAL shop.reconcile = 'on'; "
+                "INSERT INTO product_sales (product_id, main, quantity, revenue) VALUES (%s, false, -1, 0)",
+                [product.pk],
+            )
+            sold[product.pk] = sold.get(product.pk, 0) - 1
+    whole = sorted_by(sort, products, sold)
+    hits = {"anywhere": set(random.sample(whole, 20)), "first": set(whole[:20]), "last": set(whole[20:])}
+    Product.objects.filter(pk__in=hits[place]).update(description="lantern")
+    SearchWord.objects.create(word="lantern")
+    found = [product for product in products if product.pk in hits[place]]
+    filters: list[tuple[dict[str, Any], Callable[[Product], bool]]] = [
+        ({"q": "lantern"}, lambda _: True),
+        ({"q": "lanterm"}, lambda _: True),
+        ({"q": "lantern", "min_price": 3, "max_price": 7}, lambda product: 3 <= product.price <= 7),
+        ({"q": "lantern", "min_price": 7}, lambda product: product.price >= 7),
+        ({"q": "lantern", "in_stock": 1}, lambda product: product.stock > 0),
+        ({"q": "lantern", "category": "Garden"}, lambda product: product.category == garden),
+    ]
+    for asked, keeps in filters:
+        expected = sorted_by(sort, [product for product in found if keeps(product)], sold)
+        for limit, offset in ((3, 0), (3, 3), (15, 10)):
+            parameters = {"sort": sort, "limit": limit, "offset": offset, "total": 1, **asked}
+            with django_assert_num_queries(2):
+                response = client.get(f"{PATH}?{urlencode(parameters)}")
+            page = [row["product_id"] for row in response.json()]
+            assert page == expected[offset : offset + limit], parameters
+            assert response.headers["X-Total-Count"] == str(len(expected))
+            assert ("next" in response.headers.get("Link", "")) == (offset + limit < len(expected))
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,46 @@ def test_indexes_are_made_while_others_write(other_database: Any) -> None:
     assert other_database.fetchall() == [("order_order_date", True)]
 
 
+SEARCH_INDEXES = """
+    SELECT indexrelid::regclass::text, indisvalid FROM pg_index
+    WHERE indexrelid::regclass::text ~ '^(product_(search|price|category_price|name_order)|category_search)$'
+    ORDER BY 1
+"""
+
+
+def test_indexes_of_the_search_are_made_by_the_next_try(
+    other_database: Any, migrate_other: Callable[..., None]
+) -> None:
+    """What is killed while it makes one leaves it invalid, which IF NOT EXISTS would take for made."""
+    migrate_other("shop", "0010")
+    other_database.execute(
+        "INSERT INTO category (category_name) VALUES ('Home');"
+        "INSERT INTO product (name, price, category_id) VALUES ('Garden Lantern', 1, 1);"
+        "DELETE FROM search_word"
+    )
+    other_database.execute("BEGIN; LOCK TABLE product IN ROW EXCLUSIVE MODE")
+    with started("migrate", "-v0", "shop", "0011") as process:
+        wait_until(lambda: waits_for_a_lock(other_database))
+        process.kill()
+        process.communicate(timeout=20)
+    other_database.execute("SELECT pg_terminate_backend(pid, 20000) FROM pg_locks WHERE NOT granted")
+    other_database.execute("ROLLBACK")
+    other_database.execute(SEARCH_INDEXES)
+    assert other_database.fetchall() == [("product_search", False)]
+    assert applied(other_database) == ALL[:10]
+    migrate_other("shop", "0011")
+    other_database.execute(SEARCH_INDEXES)
+    assert other_database.fetchall() == [
+        ("category_search", True),
+        ("product_category_price", True),
+        ("product_name_order", True),
+        ("product_price", True),
+        ("product_search", True),
+    ]
+    other_database.execute("SELECT word FROM search_word ORDER BY 1")
+    assert other_database.fetchall() == [("garden",), ("lantern",)]
+
+
 def test_every_other_migration_is_all_or_nothing() -> None:
     migrations = MigrationLoader(None).disk_migrations.values()
     assert len(migrations) > 20
@@ -250,6 +290,7 @@ def test_every_other_migration_is_all_or_nothing() -> None:
         "0012_orders_by_status",
         "0015_order_notes",
         "0017_jobs_at_scale",
+        "0020_search_in_order",
     ]
 
 
