@@ -56,13 +56,13 @@ def forget(known: QuerySet[Customer]) -> bool:
     customer = known.select_for_update().first()
     if not customer:
         return False
-    # Whoever writes a note about one of their orders waits for it.
-    orders = Order.objects.filter(customer=customer)
-    list(orders.order_by("pk").select_for_update(no_key=True).values_list("pk"))
+    # Whoever writes a note about one of the orders waits for it.
+    orders: QuerySet[Order] = Order.objects.filter(customer=customer)
+    with_orders = list(orders.order_by("pk").select_for_update(no_key=True).values_list("pk"))
     if has_open_orders(customer):
         raise OpenOrdersError
     forget_names([customer.pk])
-    if not orders.exists():
+    if not with_orders:
         customer.delete()
         return True
     Cart.objects.filter(customer=customer).delete()

@@ -99,6 +99,10 @@ def test_the_other_pages_of_a_row(name: str, look: Callable[[str], Wrong], place
     assert look(reverse(f"admin:shop_order_{name}", args=[placed.pk])) == {}
 
 
+def test_the_page_that_erases(look: Callable[[str], Wrong], order: Order) -> None:
+    assert look(reverse("admin:shop_customer_erase", args=[order.customer_id])) == {}
+
+
 def test_the_page_of_the_sign_in(browser: Chrome, look: Callable[[str], Wrong]) -> None:
     browser.delete_all_cookies()
     assert look(reverse("admin:login")) == {}

@@ -356,7 +356,7 @@ def test_a_list_does_not_count_the_whole_table_beside_the_search(
 ) -> None:
     with django_assert_max_num_queries(12) as queries:
         admin_client.get(page_url(table, "changelist"), {"q": "deborah"})
-    counts = [query["sql"] for query in queries.captured_queries if "SELECT COUNT(" in query["sql"]]
+    counts = [query["sql"] for query in queries if query["sql"].startswith("SELECT COUNT(")]
     assert len(counts) == 1
     assert "WHERE" in counts[0]
 
