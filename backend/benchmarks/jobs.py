@@ -77,11 +77,10 @@ def compare(database: Mapping[str, str], jobs: int, rounds: int) -> None:
         taken["shop"].append(run(shop, shops))
         peer = [*PEER, "-c", begin("jobs_procrastinate"), str(jobs), conninfo]
         taken["procrastinate"].append(run(peer, outside))
-        done = ((database, "SELECT count(*) FROM job WHERE status <> 'done'"),)
-        done += ((theirs, "SELECT count(*) FROM procrastinate_jobs WHERE status <> 'succeeded'"),)
-        for where, statement in done:
-            if rows(where, statement) != [(0,)]:
-                raise BenchmarkError("some jobs are not done")
+        undone = rows(database, "SELECT FROM job WHERE status <> 'done'")
+        undone += rows(theirs, "SELECT FROM procrastinate_jobs WHERE status <> 'succeeded'")
+        if undone:
+            raise BenchmarkError("some jobs are not done")
     print(f"| {jobs:,} jobs a round | enqueued | done | CPU ms of the client for both |")
     print("| --- | --: | --: | --: |")
     for name, halves in taken.items():

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import ngettext
 
 from shop.admin.base import LookOnly, log_changes
-from shop.jobs.models import Job, Mail
+from shop.jobs.models import Job, JobQuerySet, Mail
 
 KINDS = ("placed", "paid", "shipped", "cancelled", "refunded", "low_stock", "payment_trouble", "failing")
 """The kinds of mails that are written down: all but those with a token."""
@@ -52,7 +52,7 @@ class JobAdmin(LookOnly):
     actions = ("retry", "discard")
 
     @admin.action(permissions=["retry"], description="Try selected jobs again now")
-    def retry(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+    def retry(self, request: HttpRequest, queryset: JobQuerySet) -> None:
         """Let dead jobs begin anew, and waiting ones that failed go on before their time."""
         self.act(
             request,
@@ -63,7 +63,7 @@ class JobAdmin(LookOnly):
         )
 
     @admin.action(permissions=["retry"], description="Discard selected dead jobs")
-    def discard(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+    def discard(self, request: HttpRequest, queryset: JobQuerySet) -> None:
         """Delete dead jobs."""
         self.act(request, queryset.discard, "Discarded.", "%d job was discarded.", "%d jobs were discarded.")
 
