@@ -23,7 +23,7 @@ def put_back(_: Any, schema_editor: Any) -> None:
     with wait_without_end(schema_editor):
         schema_editor.execute("DROP INDEX CONCURRENTLY IF EXISTS product_name_order")
         schema_editor.execute(f"CREATE INDEX CONCURRENTLY product_name_order ON {BY_NAME}")
-        schema_editor.execute("DROP INDEX CONCURRENTLY IF EXISTS product_by_name")
+    schema_editor.execute("DROP INDEX IF EXISTS product_by_name")
 
 
 class Migration(migrations.Migration):
