@@ -12,6 +12,7 @@ ROLES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "Packing": {
         "customer": LOOK,
         "delivery": LOOK,
+        "invoice": LOOK,
         "order": ("view", "change"),
         "orderhistory": LOOK,
         "orderitem": LOOK,
@@ -27,6 +28,7 @@ ROLES: Mapping[str, Mapping[str, Sequence[str]]] = {
         "category": LOOK,
         "customer": ("view", "add", "change"),
         "delivery": LOOK,
+        "invoice": LOOK,
         "mail": LOOK,
         "order": ("view", "add", "change"),
         "orderhistory": LOOK,
@@ -41,6 +43,7 @@ ROLES: Mapping[str, Mapping[str, Sequence[str]]] = {
         "category": EVERYTHING,
         "customer": EVERYTHING,
         "delivery": EVERYTHING,
+        "invoice": LOOK,
         "job": ("view", "change", "delete"),
         "mail": LOOK,
         "order": EVERYTHING,

@@ -18,7 +18,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_POST
 
-from shop.admin.jobs import LookOnly
+from shop.admin.base import LookOnly
 from shop.catalog.importing import MOST_LINES, apply, begin, check_again
 from shop.catalog.models import Category, ImportLine, ImportStatus, Product, ProductImport
 from shop.catalog.spreadsheet import COLUMNS, LARGEST_FILE

@@ -132,6 +132,14 @@ JOIN auth_user ON auth_user.id = %(user)s
 WHERE product_import_id = %(import)s
 """
 
+CORRECT = """
+INSERT INTO stock_correction (product_id, before, after, reason, username)
+SELECT product_id, seen_stock, import_line.stock, %(title)s, coalesce(username, '')
+FROM import_line
+LEFT JOIN auth_user ON auth_user.id = %(user)s
+WHERE product_import_id = %(import)s AND seen_stock IS NOT NULL AND import_line.stock IS NOT NULL
+"""
+
 
 def begin(*, file: Iterable[bytes], name: str, user_id: int) -> ProductImport:
     """Store a file, given in pieces, and have it checked; return its import."""
@@ -324,8 +332,9 @@ def refuse_conflicts(cursor: CursorWrapper, known: Mapping[str, Any]) -> None:
 
 
 def write_history(cursor: CursorWrapper, known: Mapping[str, Any]) -> None:
-    """Write into the log of each product what was changed, with prices and stock before and after."""
+    """Write into the log of each product what was changed, and keep why a stock is another."""
     cursor.execute(LOG, known)
+    cursor.execute(CORRECT, known)
 
 
 def prune_imports() -> dict[str, int]:

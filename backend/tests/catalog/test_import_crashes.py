@@ -79,14 +79,14 @@ def test_a_worker_that_lost_the_job_writes_nothing_more(
 ) -> None:
     """It was so slow that another one has the job, and is through with it."""
     found = sent(2500)
-    slow = claim()
+    slow = claim("default")
     assert slow
     compare_rows = importing.compare_rows
 
     def late(context: TaskContext, *args: object) -> None:
         monkeypatch.setattr(importing, "compare_rows", compare_rows)
         make_due()
-        other = claim()
+        other = claim("default")
         assert other
         work(other)
         compare_rows(context, *args)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from django.utils import timezone
 from shop.api.csv_text import csv_lines
 from shop.catalog import importing, spreadsheet
 from shop.catalog.importing import apply, begin, check_again
-from shop.models import Category, ImportLine, ImportPart, Job, Product, ProductImport
+from shop.models import Category, ImportLine, ImportPart, Job, Product, ProductImport, StockCorrection
 from tests.support.jobs import do_jobs
 from tests.support.races import at_once, meanwhile
 from tests.support.spreadsheets import csv_file, repacked, xlsx_export, xlsx_file
@@ -86,6 +86,8 @@ def test_new_products_prices_and_stock(gloves: Product, computer: Product, staff
             f"{found}: price 235.99 → 240.50, stock 58 → 60",
         ),
     ]
+    corrections = StockCorrection.objects.values_list("product", "before", "after", "reason", "username")
+    assert list(corrections) == [(gloves.pk, 58, 60, str(found), staff.username)]
 
 
 def test_a_column_that_is_not_there_stays(gloves: Product, computer: Product) -> None:

@@ -32,7 +32,7 @@ def test_what_is_to_be_packed_and_what_is_not_paid(deborah: Customer) -> None:
         order = Order.objects.create(customer=deborah, status=status)
         if provider:
             Delivery.objects.create(order=order, payment_provider=provider)
-        if payment:
+        if provider and payment:
             Payment.objects.create(order=order, provider=provider, status=payment, amount=1, currency="EUR")
         if to_pack:
             expected["to_pack"].add(order.pk)
