@@ -5,6 +5,8 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
 from functools import partial
+from itertools import batched
+from time import monotonic
 from typing import Any
 
 from django import forms
@@ -77,8 +79,11 @@ MOVES = {
 }
 """Where the actions, and the buttons of the same names, move an order."""
 
-MOVE_AT_ONCE = 5_000
-"""So many orders are moved or paid in one go: rendering their mails takes 5 s, and nginx waits for 15."""
+MOVE_AT_ONCE = 1_000
+"""So many orders are moved or paid in one transaction: a second's work with their mails; others wait."""
+
+ACT_SECONDS = 10
+"""How long an action goes on with the next of them: nginx waits for 15."""
 
 
 def move_asked_for(request: HttpRequest) -> OrderStatus | None:
@@ -354,30 +359,35 @@ class OrderAdmin(ShopAdmin):
         become: str,
         why_not: tuple[str, str],
     ) -> None:
-        """Act on the selected orders, and say how many became what they should, and how many stayed.
+        """Act on the selected orders; say how many became what they should, how many stayed, and are left.
 
         `why_not` are the reasons to stay of one and of many.
         """
-        selected = list(queryset.values_list("pk", flat=True)[: MOVE_AT_ONCE + 1])
-        if len(selected) > MOVE_AT_ONCE:
-            text = f"More than {MOVE_AT_ONCE:,} orders are selected: move fewer at once."
-            self.message_user(request, text, messages.ERROR)
-            return
-        try:
-            done = act_and_log(selected)
-        except OperationalError as error:
-            if not is_lock_conflict(error):
-                raise
-            text = "Somebody else is changing some of these orders at this moment. Try again."
-            self.message_user(request, text, messages.ERROR)
-            return
+        selected = list(queryset.values_list("pk", flat=True))
+        done = reached = 0
+        began = monotonic()
+        for orders in batched(selected, MOVE_AT_ONCE, strict=False):
+            try:
+                done += len(act_and_log(orders))
+            except OperationalError as error:
+                if not is_lock_conflict(error):
+                    raise
+                text = "Somebody else is changing some of these orders at this moment. Try again."
+                self.message_user(request, text, messages.ERROR)
+                break
+            reached += len(orders)
+            if monotonic() - began > ACT_SECONDS:
+                break
         if done:
-            text = ngettext("%d order is %s now.", "%d orders are %s now.", len(done))
-            self.message_user(request, text % (len(done), become), messages.SUCCESS)
-        if stayed := len(selected) - len(done):
+            text = ngettext("%d order is %s now.", "%d orders are %s now.", done)
+            self.message_user(request, text % (done, become), messages.SUCCESS)
+        if stayed := reached - done:
             one, many = why_not
             text = ngettext("%d order stayed as it was: %s.", "%d orders stayed as they were: %s.", stayed)
             self.message_user(request, text % (stayed, ngettext(one, many, stayed)), messages.WARNING)
+        if left := len(selected) - reached:
+            text = ngettext("%d order is still to be done.", "%d orders are still to be done.", left)
+            self.message_user(request, f"{text % left} Do the same again.", messages.WARNING)
 
     @transaction.atomic
     def move_and_log(
