@@ -379,8 +379,6 @@ BEGIN
 END $$;
 CREATE TRIGGER invoice_keep BEFORE UPDATE OR DELETE ON invoice
     FOR EACH ROW EXECUTE FUNCTION invoice_keep();
-CREATE TRIGGER invoice_keep_all BEFORE TRUNCATE ON invoice
-    FOR EACH STATEMENT EXECUTE FUNCTION invoice_keep();
 
 -- What the reports add up before they join it ----------------------------------------------------------------
 

@@ -125,7 +125,6 @@ def test_it_stays_as_it_was_made(placed: Order, computer: Product, settings: Set
         "UPDATE invoice SET address = ''",
         "UPDATE invoice SET number = 2",
         "DELETE FROM invoice",
-        "TRUNCATE invoice",
         "SET LOCAL shop.prune = 'on'; UPDATE invoice SET address = '', net = 1, vat = 1445.67",
         "SET LOCAL shop.prune = 'on'; UPDATE invoice SET address = 'Another'",
         "SET LOCAL shop.prune = 'on'; DELETE FROM invoice",
