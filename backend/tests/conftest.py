@@ -34,7 +34,7 @@ from webshop.postgres import PORT, USER, postgres
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --record-faults, for tests/production/, --record-examples, for tests/test_shell_pages.py, and more.
 
-    That is --record-pictures, for tests/test_mail_md.py.
+    That is --record-pictures, for tests/test_mail_md.py and tests/admin/test_staff_md.py.
     """
     parser.addoption(
         "--record-faults", action="store_true", help="write the table of faults in docs/DEPLOYMENT.md"
@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the examples of docs/API.md to shop/examples.json",
     )
-    parser.addoption("--record-pictures", action="store_true", help="take docs/mail.png")
+    parser.addoption("--record-pictures", action="store_true", help="take the pictures of docs/")
 
 
 def pytest_configure() -> None:

@@ -225,7 +225,8 @@ def requests(operation: str, known: Known) -> st.SearchStrategy[Sent]:
 TABLES = (
     *("customer", "category", "product", "product_sales", "search_word", "cart", "cart_item", "auth_user"),
     *("order", "order_item", "delivery", "order_history", "order_note", "idempotency_key"),
-    *("refresh_token", "job", "mail", "payment", "payment_event"),
+    *("refresh_token", "job", "mail", "payment", "payment_event", "invoice"),
+    *("stock_correction", "product_import", "import_part", "import_line"),
 )
 
 
