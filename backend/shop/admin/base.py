@@ -41,7 +41,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import ngettext
-from psycopg2.errors import DeadlockDetected, LockNotAvailable
 
 from shop.admin.forms import (
     MOST_LINES,
@@ -54,6 +53,7 @@ from shop.admin.forms import (
     WholeNumberField,
     refusing,
 )
+from shop.database.errors import is_lock_conflict
 from shop.database.refusal import MissingError
 from shop.orders.checkout import hold
 
@@ -113,11 +113,6 @@ def log_changes(request: HttpRequest, model: type[Model], changes: Mapping[int, 
         )
         for key, text in changes.items()
     )
-
-
-def is_lock_conflict(error: OperationalError) -> bool:
-    """Tell whether PostgreSQL ended a statement for what others have locked."""
-    return isinstance(error.__cause__, DeadlockDetected | LockNotAvailable)
 
 
 def hold_customer(customer_id: int) -> dict[str, str]:

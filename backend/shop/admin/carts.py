@@ -19,7 +19,6 @@ from shop.admin.base import (
     ShopAdmin,
     change_link,
     hold_customer,
-    is_lock_conflict,
     log_changes,
     number_of,
 )
@@ -27,6 +26,7 @@ from shop.admin.forms import first_ten
 from shop.admin.order_page import PLACED
 from shop.carts.cart import OutOfStockError
 from shop.carts.models import Cart, CartItem
+from shop.database.errors import is_lock_conflict
 from shop.database.fields import ZERO
 from shop.database.refusal import Refusal
 from shop.orders import checkout

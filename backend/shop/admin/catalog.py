@@ -68,13 +68,15 @@ class StockFilter(admin.SimpleListFilter):
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        """Keep the products of the choice; a value that is no choice keeps them all."""
+        """Keep the products of the choice; a value that is no choice keeps none."""
         conditions = {
+            None: Q(),
             "sold_out": Q(stock=0),
             "low": Q(stock__range=(1, LOW_STOCK - 1)),
             "fine": Q(stock__gte=LOW_STOCK),
         }
-        return queryset.filter(conditions.get(self.value() or "", Q()))
+        condition = conditions.get(self.value())
+        return queryset.none() if condition is None else queryset.filter(condition)
 
 
 LAST_CORRECTIONS = 10

@@ -16,9 +16,10 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
 
-from shop.admin.base import ShopAdmin, is_lock_conflict, list_link, number_of
+from shop.admin.base import ShopAdmin, list_link, number_of
 from shop.admin.forms import CustomerForm
 from shop.customers.models import Customer
+from shop.database.errors import is_lock_conflict
 from shop.database.fields import ZERO
 from shop.orders.erasure import OpenOrdersError, forget, forget_names, has_open_orders
 from shop.orders.models import Order

@@ -176,7 +176,6 @@ class PaidFilter(admin.SimpleListFilter):
         return [("yes", "Paid"), ("no", "Not paid yet")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet:
-        """Keep the orders of the choice; a value that is no choice keeps them all."""
-        if self.value() == "yes":
-            return queryset.paid()  # type: ignore[no-any-return]
-        return queryset.unpaid() if self.value() == "no" else queryset  # type: ignore[no-any-return]
+        """Keep the orders of the choice; a value that is no choice keeps none."""
+        kept = {None: queryset.all, "yes": queryset.paid, "no": queryset.unpaid}
+        return kept.get(self.value(), queryset.none)()  # type: ignore[no-any-return]

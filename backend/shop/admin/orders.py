@@ -26,7 +26,6 @@ from shop.admin.base import (
     Subtotal,
     change_link,
     hold_customer,
-    is_lock_conflict,
     log_changes,
 )
 from shop.admin.csv_export import csv_of_rows, csv_response
@@ -55,6 +54,7 @@ from shop.admin.searching import CustomerSearch, CustomerSelect, ProductSearch
 from shop.admin.stock import held_back, stock_follows
 from shop.admin.xlsx_export import xlsx_of_rows
 from shop.catalog import stock
+from shop.database.errors import is_lock_conflict
 from shop.orders import workflow
 from shop.orders.checkout import LARGEST_TOTAL
 from shop.orders.lines import LinesFixedError, check_lines_free

@@ -19,7 +19,8 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.translation import ngettext
 
-from shop.admin.base import is_lock_conflict, log_changes
+from shop.admin.base import log_changes
+from shop.database.errors import is_lock_conflict
 from shop.orders.invoices import address_of, lines_of, make_invoices, why_not
 from shop.orders.models import Invoice, Order
 from shop.orders.packing import Parcel, Sent, ship, to_fetch

@@ -17,7 +17,8 @@ from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from shop.admin.base import LookOnly, SafeAdmin, change_link, is_lock_conflict, log_changes
+from shop.admin.base import LookOnly, SafeAdmin, change_link, log_changes
+from shop.database.errors import is_lock_conflict
 from shop.jobs.models import Mail
 from shop.orders.models import Order, Payment, PaymentProvider, PaymentStatus
 from shop.payments.refunding import begin_refund, mark_refunded
@@ -148,8 +149,9 @@ class TroubleFilter(admin.SimpleListFilter):
         return [("yes", "Disputed, or to be repaid by hand")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Keep them if that is asked for; a value that is no choice keeps all."""
-        return queryset.in_trouble() if self.value() == "yes" else queryset
+        """Keep them if that is asked for; a value that is no choice keeps none."""
+        kept = {None: queryset.all, "yes": queryset.in_trouble}
+        return kept.get(self.value(), queryset.none)()
 
 
 @admin.register(Payment)

@@ -223,6 +223,7 @@ def start_page(request: HttpRequest) -> dict[str, Any]:
         tasks.append(Task(counted(short["sold_out"]), "sold out", "Nothing sold out", url))
         url = list_url(Product, stock="low")
         tasks.append(Task(counted(short["low"]), "low on stock", "Nothing low on stock", url))
+    if orders and products:
         best: Any = Product.objects.bestsellers()
         context["bestsellers"] = [
             (key, name, f"{sold:,}", list_url(Order, product=key), f"{stock:,}")

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import DatabaseError, DataError, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from psycopg2.errors import DeadlockDetected, LockNotAvailable
 
 
 def without_values(execute: Callable[..., Any], *args: Any) -> Any:
@@ -45,3 +46,8 @@ def one_line(error: BaseException) -> str:
 
 
 connection_created.connect(install)
+
+
+def is_lock_conflict(error: BaseException) -> bool:
+    """Tell whether PostgreSQL ended a statement for what others have locked."""
+    return isinstance(error.__cause__, DeadlockDetected | LockNotAvailable)

@@ -6,10 +6,11 @@ from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, models, transaction
+from django.db import models, transaction
 from django.utils import timezone
 from django_tasks import task
 
+from shop.database.errors import is_lock_conflict, is_outage
 from shop.database.refusal import MissingError
 from shop.jobs.models import Job
 from shop.jobs.worker import ASKING, MONEY
@@ -72,9 +73,9 @@ def expire_orders() -> None:
             logger.error("order %d: its provider says no (%s), so it does not expire", order_id, refusal)
         except MissingError:
             pass  # it was deleted meanwhile
-        except (InterfaceError, OperationalError):
-            raise  # the database is away: so it is for the others
-        except Exception as failure:  # noqa: BLE001 - whatever it is, the others do not wait for it
+        except Exception as failure:
+            if is_outage(failure) and not is_lock_conflict(failure):
+                raise  # the database is away: so it is for the others
             logger.error("order %d: %s, so it does not expire", order_id, type(failure).__name__)
         if unanswered == UNANSWERED or time.monotonic() > end:
             return

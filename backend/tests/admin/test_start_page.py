@@ -241,8 +241,8 @@ SEES = {
     ),
     "Catalog": (
         ["1 sold out", "1 low on stock"],
-        ["To do", "Best sellers"],
-        ["product", "product", "django_admin_log"],
+        ["To do"],
+        ["product", "django_admin_log"],
     ),
     "Service": (
         ["1 to pack", "1 unpaid", "2 payments in trouble", "1 sold out", "1 low on stock"],

@@ -37,6 +37,7 @@ def test_each_role_is_a_group_with_its_permissions(capsys: pytest.CaptureFixture
         "shop.change_order",
         "shop.view_customer",
         "shop.view_delivery",
+        "shop.view_invoice",
         "shop.view_order",
         "shop.view_orderhistory",
         "shop.view_orderitem",
