@@ -387,7 +387,7 @@ def test_one_index_per_foreign_key_and_those_that_reports_need() -> None:
         ("product", ["category_id"]),
         ("product", ["category_id", "price", "product_id"]),
         ("product", ["price", "product_id"]),
-        ("product", ["product_id"]),  # behind name_order(name)
+        ("product", ["product_id", "name"]),  # behind name_order(name)
         ("product_import", ["user_id"]),
         ("product_sales", ["main", "quantity", "product_id"]),
         ("product_sales", ["product_id"]),

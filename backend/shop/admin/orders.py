@@ -11,7 +11,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import OperationalError, transaction
 from django.db.models import Model, QuerySet, Sum
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
@@ -47,6 +47,7 @@ from shop.admin.payments import (
     FASTER,
     answer_act,
     kept_by_payments,
+    may_mark_paid,
     money_and_mails,
     word,
 )
@@ -156,6 +157,8 @@ class OrderAdmin(ShopAdmin):
 
     def mark_one_paid(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Mark an order as paid, if its total is what its page showed."""
+        if not self.has_pay_permission(request):
+            raise PermissionDenied
         act = partial(self.mark_this_paid, request)
         return answer_act(self, request, object_id, "shop.change_order", act)
 
@@ -259,6 +262,8 @@ class OrderAdmin(ShopAdmin):
             return
         if "customer" in form.changed_data:
             hold_customer(obj.customer_id)
+            if invoice := obj.invoices.order_by("number").first():
+                raise ValidationError(f"The customer cannot change: the order has the invoice {invoice}.")
         super().save_model(request, obj, form, change)
         if sent := {name: form.cleaned_data[name] for name in HOW_IT_IS_SENT if name in form.changed_data}:
             Delivery.objects.filter(order=obj).update(**sent)
@@ -337,7 +342,10 @@ class OrderAdmin(ShopAdmin):
         """Move the selected orders to cancelled."""
         self.move(request, queryset, OrderStatus.CANCELLED)
 
-    @admin.action(permissions=["change"], description="Mark selected %(verbose_name_plural)s as paid")
+    def has_pay_permission(self, request: HttpRequest) -> bool:
+        return may_mark_paid(request.user)
+
+    @admin.action(permissions=["pay"], description="Mark selected %(verbose_name_plural)s as paid")
     def mark_paid(self, request: HttpRequest, queryset: OrderQuerySet) -> None:
         """Mark the selected orders as paid."""
         why = (

@@ -19,9 +19,15 @@ LARGEST_FILE = 20 * 1024 * 1024
 
 LARGEST_UNPACKED = 150 * 1024 * 1024
 MOST_ELEMENTS = 2_500_000
+MOST_OTHERS = 50_000
 LONGEST_TEXT = 200_000
 PIECE = 64 * 1024
-"""What an XLSX may unpack to: 100,000 lines of six cells have 2,000,000 elements of XML, in some 50 MB."""
+"""What an XLSX may unpack to: 100,000 lines of six cells have 2,000,000 elements of XML, in some 50 MB.
+
+The others, styles above all, are objects in the memory of who reads the file, all of them.
+"""
+
+OF_CELLS = ("xl/worksheets/", "xl/sharedStrings")
 
 LAST_ROW = 1_048_576
 """A sheet has no more rows; one that says so would have millions made up before it."""
@@ -136,8 +142,9 @@ def check_package(file: IO[bytes]) -> None:
             raise UnreadableError(TOO_LARGE_A_SHEET)
         elements = 0
         for member in members:
+            most = MOST_ELEMENTS if member.filename.startswith(OF_CELLS) else MOST_OTHERS
             with package.open(member) as content:
-                elements += count_elements(content, MOST_ELEMENTS - elements)
+                elements += count_elements(content, min(most, MOST_ELEMENTS - elements))
 
 
 def count_elements(content: IO[bytes], most: int) -> int:

@@ -153,13 +153,14 @@ def test_half_an_address(
 
 
 def test_a_page_that_is_sent_twice_places_one_order(
-    admin_client: Client, ada: Customer, gloves: Product
+    admin_client: Client, ada: Customer, jonas: Customer, gloves: Product
 ) -> None:
     form = form_of(admin_client, ada, (gloves, 3))
     assert admin_client.post(URL, form).status_code == 302
     order = Order.objects.get()
     admin_client.get("/admin/shop/order/")  # shows the message
-    for change in ({}, {"items-1-quantity": "4"}, {"order_date": "2026-01-02"}, {"_continue": "1"}):
+    other = {"customer": str(jonas.pk)}
+    for change in ({}, {"items-1-quantity": "4"}, {"order_date": "2026-01-02"}, {"_continue": "1"}, other):
         response = admin_client.post(URL, form | change)
         assert response["Location"] == "/admin/shop/order/"
         link = f'<a href="{change_url(order)}">Order {order.pk}</a>'
@@ -188,15 +189,6 @@ def test_another_page_places_another_order(admin_client: Client, ada: Customer, 
     for form in (first, second):
         assert admin_client.post(URL, form).status_code == 302
     assert Order.objects.count() == 2
-
-
-def test_the_page_for_another_customer_places_another_order(
-    admin_client: Client, ada: Customer, deborah: Customer, gloves: Product
-) -> None:
-    form = form_of(admin_client, ada, (gloves, 3), **ADDRESS)
-    admin_client.post(URL, form)
-    admin_client.post(URL, form | {"customer": str(deborah.pk)})
-    assert set(Order.objects.values_list("customer", flat=True)) == {ada.pk, deborah.pk}
 
 
 def test_what_was_refused_can_be_placed_by_the_same_page(
@@ -304,4 +296,4 @@ def test_it_costs_the_same_queries_at_1_and_at_50_lines(
             assert admin_client.post(URL, form).status_code == 302
         costs.append((len(opening), len(placing)))
     assert costs[0] == costs[1]
-    assert costs[0] == (2, 39)
+    assert costs[0] == (2, 40)

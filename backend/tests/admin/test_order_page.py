@@ -13,6 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from shop.models import Category, Customer, Order, OrderHistory, OrderItem, OrderNote, Product
 from shop.orders import workflow
+from shop.orders.invoices import make_invoices
 from shop.orders.models import Actor, Delivery, OrderStatus
 from shop.orders.workflow import cancel, move
 from tests.admin.conftest import Clerk
@@ -368,3 +369,14 @@ def test_a_page_costs_the_same_queries_at_1_and_at_50_of_everything(
     )
     with django_assert_num_queries(16):
         admin_client.get(url)
+
+
+def test_an_order_with_an_invoice_keeps_its_customer(
+    admin_client: Client, placed: Order, jonas: Customer
+) -> None:
+    make_invoices(orders=[placed.pk])
+    form = open_form(admin_client, change_url(placed)) | {"customer": str(jonas.pk)}
+    response = admin_client.post(change_url(placed), form)
+    assert errors_of(response) == ["The customer cannot change: the order has the invoice R-000001."]
+    placed.refresh_from_db()
+    assert placed.customer_id != jonas.pk

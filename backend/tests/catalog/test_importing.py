@@ -250,12 +250,6 @@ def test_a_file_of_another_kind(file: bytes, reason: str) -> None:
     assert (found.status, found.reason) == ("refused", reason)
 
 
-def bomb(sheet: bytes) -> bytes:
-    return sheet.replace(
-        b"<sheetData>", b"<sheetData><row><c t='str'><v>" + b"0" * 300_000 + b"</v></c></row>"
-    )
-
-
 LONG_CELL = b"<sheetData><row><c t='str'><v>" + b"0" * 300_000 + b"</v></c></row>"
 
 
@@ -264,6 +258,7 @@ LONG_CELL = b"<sheetData><row><c t='str'><v>" + b"0" * 300_000 + b"</v></c></row
     [
         (SHEET, lambda sheet: sheet.replace(b"<sheetData>", LONG_CELL), spreadsheet.TOO_LARGE_A_SHEET),
         (SHEET, lambda _: b"<a>" + b"<b/>" * 3_000_000 + b"</a>", spreadsheet.TOO_LARGE_A_SHEET),
+        ("xl/styles.xml", lambda _: b"<a>" + b"<b/>" * 60_000 + b"</a>", spreadsheet.TOO_LARGE_A_SHEET),
         (SHEET, lambda _: b"<a" + b" " * 1_000_000 + b"/>", spreadsheet.TOO_LARGE_A_SHEET),
         (SHEET, lambda _: b" " * 151 * 1024 * 1024, spreadsheet.TOO_LARGE_A_SHEET),
         (

@@ -137,9 +137,9 @@ def test_a_table_in_use_is_left_alone(migrated_database: Any) -> None:
         "CommandError: another transaction kept a table locked for 0.8 s; the migration that needs it was "
         "undone: try again\n",
     )
-    assert out.endswith("  Unapplying shop.0021_search_in_order...\n")
+    assert out.endswith("  Unapplying shop.0020_search_in_order...\n")
     migrated_database.execute("ROLLBACK")
-    assert applied(migrated_database) == ALL[: ALL.index("0021_search_in_order") + 1]
+    assert applied(migrated_database) == ALL[: ALL.index("0020_search_in_order") + 1]
     migrated_database.execute("SELECT FROM category_stock, customer_spending")
 
 
