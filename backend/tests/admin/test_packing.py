@@ -27,6 +27,7 @@ from tests.admin.conftest import Clerk
 from tests.admin.test_actions import messages_of
 from tests.admin.test_browser import signed_in  # noqa: F401 (fixture)
 from tests.admin.test_forms import change_url, open_form
+from tests.admin.test_order_page import history_of
 from tests.support.races import meanwhile
 
 pytestmark = pytest.mark.django_db
@@ -139,10 +140,15 @@ def test_several_are_shipped(admin_client: Client, placed: Order, own: Order, ad
     assert (delivery.order_id, delivery.carrier, delivery.tracking_number) == (placed.pk, "DHL", "JJD1")
     assert "JJD1" in Mail.objects.get(order=placed, kind="shipped").text
     assert dict(LogEntry.objects.values_list("object_id", "change_message")) == {
-        str(placed.pk): "Changed Status from pending to shipped, by DHL JJD1.",
+        str(placed.pk): "Changed Status from pending to shipped.",
         str(own.pk): "Changed Status from processing to shipped.",
     }
     assert faults() == []
+
+
+def test_the_order_tells_once_that_it_was_shipped_and_by_whom(admin_client: Client, placed: Order) -> None:
+    admin_client.post(URL, sent(admin_client, placed, carrier="DHL", tracking_number="JJD1"))
+    assert history_of(admin_client, placed) == [("Pending", "customer"), ("Shipped", "admin (staff)")]
 
 
 def test_who_is_not_selected_stays(admin_client: Client, placed: Order, own: Order) -> None:
