@@ -63,12 +63,15 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.filter(customer__in=Customer.objects.without_erased())
 
     def to_pack(self) -> Self:
-        """Keep what may be sent: paid, or on account and new; nothing whose payment is disputed."""
+        """Keep what may be sent: paid, or on account and new; nothing whose money went back, or may go."""
         delivery = Delivery.objects.filter(order=models.OuterRef("pk"))
         online = delivery.exclude(payment_provider=PaymentProvider.INVOICE)
         on_account = Q(~models.Exists(online), status=OrderStatus.PENDING)
-        disputed = Payment.objects.filter(order=models.OuterRef("pk"), status=PaymentStatus.DISPUTED)
-        return self.filter(Q(status=OrderStatus.PROCESSING) | on_account, ~models.Exists(disputed))
+        paid = Payment.objects.filter(order=models.OuterRef("order"), status=PaymentStatus.PAID)
+        lost = Payment.objects.filter(
+            ~models.Exists(paid), order=models.OuterRef("pk"), status__in=PaymentStatus.lost()
+        )
+        return self.filter(Q(status=OrderStatus.PROCESSING) | on_account, ~models.Exists(lost))
 
     def paid(self) -> Self:
         """Keep those for which the shop holds money."""
@@ -296,6 +299,11 @@ class PaymentStatus(models.TextChoices):
     def keeping(cls) -> tuple["PaymentStatus", ...]:
         """Those that keep an order from being deleted: there is money in them, or may be."""
         return *cls.holding(), cls.REFUND_FAILED
+
+    @classmethod
+    def lost(cls) -> tuple["PaymentStatus", ...]:
+        """Those whose money went back to the customer, or may go there."""
+        return cls.DISPUTED, cls.REFUNDING, cls.REFUND_FAILED, cls.REFUNDED
 
     @classmethod
     def unsettled(cls) -> tuple["PaymentStatus", ...]:

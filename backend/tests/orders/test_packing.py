@@ -8,7 +8,7 @@ from shop.orders.models import Delivery
 pytestmark = pytest.mark.django_db
 
 CASES = {
-    # status, provider it was placed under (None: no delivery), status of its payment: to pack?, unpaid?
+    # status, provider it was placed under (None: no delivery), statuses of its payments: to pack?, unpaid?
     ("pending", None, None): (True, True),
     ("pending", "invoice", None): (True, True),
     ("pending", "invoice", "open"): (True, True),
@@ -17,7 +17,14 @@ CASES = {
     ("pending", "stripe", "failed"): (False, True),
     ("processing", "stripe", "paid"): (True, False),
     ("processing", "stripe", "disputed"): (False, False),
+    ("processing", "stripe", "refunding"): (False, False),
+    ("processing", "stripe", "refunded"): (False, True),
+    ("processing", "stripe", "refunded paid"): (True, False),
+    ("processing", "stripe", "refund_failed paid"): (True, False),
     ("processing", "invoice", None): (True, True),
+    ("pending", "invoice", "refunding"): (False, False),
+    ("pending", "invoice", "refunded"): (False, True),
+    ("pending", "invoice", "refunded paid"): (True, False),
     ("shipped", "invoice", None): (False, True),
     ("shipped", "stripe", "paid"): (False, False),
     ("shipped", "stripe", "refunding"): (False, False),
@@ -28,12 +35,13 @@ CASES = {
 
 def test_what_is_to_be_packed_and_what_is_not_paid(deborah: Customer) -> None:
     expected: dict[str, set[int]] = {"to_pack": set(), "unpaid": set()}
-    for (status, provider, payment), (to_pack, unpaid) in CASES.items():
+    for (status, provider, payments), (to_pack, unpaid) in CASES.items():
         order = Order.objects.create(customer=deborah, status=status)
         if provider:
             Delivery.objects.create(order=order, payment_provider=provider)
-        if provider and payment:
-            Payment.objects.create(order=order, provider=provider, status=payment, amount=1, currency="EUR")
+        for payment in (payments or "").split():
+            about = {"provider": provider, "status": payment, "amount": 1, "currency": "EUR"}
+            Payment.objects.create(order=order, **about)
         if to_pack:
             expected["to_pack"].add(order.pk)
         if unpaid:
