@@ -38,7 +38,7 @@ LOOKUPS = {
 
 def holds_money() -> models.Exists:
     """Tell of the outer order whether the shop holds money for it."""
-    payments = Payment.objects.filter(order=models.OuterRef("pk")).holding()
+    payments = Payment.objects.filter(order=models.OuterRef("pk"), status__in=PaymentStatus.keeping())
     return models.Exists(payments.exclude(status=PaymentStatus.OPEN))
 
 

@@ -18,6 +18,7 @@ CASES = {
     ("processing", "stripe", "paid"): (True, False),
     ("processing", "stripe", "disputed"): (False, False),
     ("processing", "stripe", "refunding"): (False, False),
+    ("processing", "stripe", "refund_failed"): (False, False),
     ("processing", "stripe", "refunded"): (False, True),
     ("processing", "stripe", "refunded paid"): (True, False),
     ("processing", "stripe", "refund_failed paid"): (True, False),
@@ -28,6 +29,7 @@ CASES = {
     ("shipped", "invoice", None): (False, True),
     ("shipped", "stripe", "paid"): (False, False),
     ("shipped", "stripe", "refunding"): (False, False),
+    ("shipped", "stripe", "refund_failed"): (False, False),
     ("completed", "invoice", None): (False, False),
     ("cancelled", "invoice", None): (False, False),
 }
