@@ -169,12 +169,12 @@ def ship_and_log(request: HttpRequest, entered: Mapping[int, ParcelForm]) -> Sen
 
 def documents(orders: ModelAdmin[Order], request: HttpRequest) -> HttpResponse:
     """Show a document of these orders, to be printed; POST leads there, and makes invoices before."""
-    if not orders.has_view_permission(request):
-        raise PermissionDenied
     sent = request.POST if request.method == "POST" else request.GET
     document = sent.get("document", "")
     if document not in DOCUMENTS:
         raise Http404
+    if not may_print(orders, request, document):
+        raise PermissionDenied
     selected = selected_in(key for keys in sent.getlist("orders") for key in keys.split(","))
     if request.method != "POST":
         return DOCUMENTS[document](request, selected)
@@ -187,10 +187,16 @@ def documents(orders: ModelAdmin[Order], request: HttpRequest) -> HttpResponse:
         orders.message_user(request, problem, messages.WARNING)
         return HttpResponseRedirect(reverse("admin:shop_order_to_pack"))
     if document == "invoices":
-        if not orders.has_change_permission(request):
-            raise PermissionDenied
         make_invoices(orders=selected)
     return HttpResponseRedirect(document_url(document, selected))
+
+
+def may_print(orders: ModelAdmin[Order], request: HttpRequest, document: str) -> bool:
+    """Tell whether the user may look at this document, and, with POST, make the invoices that are missing."""
+    if document != "invoices":
+        return orders.has_view_permission(request)
+    may_make = request.method != "POST" or orders.has_change_permission(request)
+    return request.user.has_perm("shop.view_invoice") and may_make
 
 
 def document_url(document: str, orders: Iterable[int]) -> str:

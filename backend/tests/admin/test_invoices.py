@@ -1,8 +1,11 @@
 """Invoices in the admin: to look at; what has one is kept."""
 
+import re
+
 import pytest
 from django.test import Client
 
+from shop.admin.packing import document_url
 from shop.models import Invoice, Order, OrderItem, OrderStatus
 from shop.orders.invoices import make_invoices
 from shop.orders.models import Actor
@@ -60,11 +63,18 @@ def test_who_may_see_them(clerk: Clerk, cancelled: Order) -> None:
     client = clerk("view_invoice")
     assert client.get(page_url(Invoice, "changelist")).status_code == 200
     assert client.get(page_url(Invoice, "change", 1)).status_code == 200
+    printed = client.get(document_url("invoices", [cancelled.pk]))
+    assert re.findall("<h1>(.*?)<", printed.content.decode()) == [
+        "Invoice R-000001",
+        "Cancellation R-000002 of invoice R-000001",
+    ]
+    assert client.get(document_url("delivery_notes", [cancelled.pk])).status_code == 403
 
 
 def test_who_may_not(clerk: Clerk, cancelled: Order) -> None:
     client = clerk("view_order")
     assert client.get(page_url(Invoice, "changelist")).status_code == 403
+    assert client.get(document_url("invoices", [cancelled.pk])).status_code == 403
 
 
 def test_what_has_an_invoice_is_kept(admin_client: Client, cancelled: Order) -> None:

@@ -250,12 +250,34 @@ def test_who_may_only_look(clerk: Clerk, placed: Order) -> None:
     printed = {"orders": str(placed.pk), "document": "delivery_notes"}
     assert client.post(DOCUMENTS, printed).status_code == 302
     assert client.post(DOCUMENTS, printed | {"document": "invoices"}).status_code == 403
-    page = client.get(DOCUMENTS, printed | {"document": "invoices"}).content.decode()
+    assert not Invoice.objects.exists()
+    assert "Delivery note</a>" in client.get(change_url(placed)).content.decode()
+
+
+def test_who_may_not_view_invoices_neither_prints_nor_makes_them(clerk: Clerk, placed: Order) -> None:
+    client = clerk("view_order", "change_order")
+    document = {"orders": str(placed.pk), "document": "invoices"}
+    for there in (False, True):
+        assert client.get(DOCUMENTS, document).status_code == 403
+        assert client.post(DOCUMENTS, document).status_code == 403
+        for url in (URL, change_url(placed)):
+            page = client.get(url).content.decode()
+            assert "Deliver" in page
+            assert not re.search("Invoice<|Invoices<|invoice<", page)
+        assert Invoice.objects.exists() == there
+        make_invoices(orders=[placed.pk])
+
+
+def test_who_may_not_change_orders_makes_no_invoice(clerk: Clerk, placed: Order) -> None:
+    client = clerk("view_order", "view_invoice")
+    document = {"orders": str(placed.pk), "document": "invoices"}
+    assert client.post(DOCUMENTS, document).status_code == 403
+    page = client.get(DOCUMENTS, document).content.decode()
     assert f"Order {placed.pk} has no invoice: it is not made yet." in page
     assert not Invoice.objects.exists()
-    page = client.get(change_url(placed)).content.decode()
-    assert "Delivery note</a>" in page
-    assert "Make the invoice" not in page
+    assert "Make the invoice" not in client.get(change_url(placed)).content.decode()
+    make_invoices(orders=[placed.pk])
+    assert ">Invoice</a>" in client.get(change_url(placed)).content.decode()
 
 
 def test_who_may_not_even_look(clerk: Clerk, placed: Order) -> None:
