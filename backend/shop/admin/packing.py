@@ -31,6 +31,8 @@ ON_A_PAGE = 50
 PRINTED_AT_ONCE = 200
 """How many orders can be printed in one go: their numbers are in the address of the document."""
 
+BUSY = "Somebody else is changing some of these orders, or makes invoices, at this moment. Try again."
+
 
 def named(name: str) -> dict[str, str]:
     """Return what names a field that stands in a table, to those who see it and to those who hear it."""
@@ -142,8 +144,7 @@ def ship_and_tell(orders: ModelAdmin[Order], request: HttpRequest, entered: Mapp
     except OperationalError as error:
         if not is_lock_conflict(error):
             raise
-        text = "Somebody else is changing some of these orders at this moment. Try again."
-        orders.message_user(request, text, messages.ERROR)
+        orders.message_user(request, BUSY, messages.ERROR)
         return
     if came_from:
         text = ngettext("%d order is shipped now.", "%d orders are shipped now.", len(came_from))
@@ -187,7 +188,13 @@ def documents(orders: ModelAdmin[Order], request: HttpRequest) -> HttpResponse:
         orders.message_user(request, problem, messages.WARNING)
         return HttpResponseRedirect(reverse("admin:shop_order_to_pack"))
     if document == "invoices":
-        make_invoices(orders=selected)
+        try:
+            make_invoices(orders=selected)
+        except OperationalError as error:
+            if not is_lock_conflict(error):
+                raise
+            orders.message_user(request, BUSY, messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:shop_order_to_pack"))
     return HttpResponseRedirect(document_url(document, selected))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.live_server_helper import LiveServer
@@ -20,7 +21,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from shop.models import Customer, Delivery, Invoice, Mail, Order, OrderItem, Payment, Product
 from shop.orders.books import faults
-from shop.orders.invoices import make_invoices
+from shop.orders.invoices import TAKE_TURNS, make_invoices
 from shop.orders.models import Actor
 from shop.orders.workflow import move
 from tests.admin.conftest import Clerk
@@ -28,7 +29,7 @@ from tests.admin.test_actions import messages_of
 from tests.admin.test_browser import signed_in  # noqa: F401 (fixture)
 from tests.admin.test_forms import change_url, open_form
 from tests.admin.test_order_page import history_of
-from tests.support.races import meanwhile
+from tests.support.races import meanwhile, session
 
 pytestmark = pytest.mark.django_db
 
@@ -237,6 +238,32 @@ def test_it_waits_for_a_colleague_and_sees_what_they_did(admin_client: Client, p
     lock = f"UPDATE \"order\" SET status = 'processing' WHERE order_id = {placed.pk}"
     answer = meanwhile(lock, lambda: messages_of(admin_client.post(URL, form)))
     assert answer == [("warning", f"Order {placed.pk} stayed as it was: it is processing now.")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_does_not_wait_for_long(admin_client: Client, placed: Order) -> None:
+    """Whatever is held, the page says so."""
+    form = sent(admin_client, placed)
+    invoices = {"orders": [placed.pk], "document": "invoices"}
+    lock = f'SELECT FROM "order" WHERE order_id = {placed.pk} FOR UPDATE'
+    text = "Somebody else is changing some of these orders, or makes invoices, at this moment. Try again."
+    with session() as other, connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '100ms'")
+        try:
+            for held, url, sent_form in (
+                (TAKE_TURNS, DOCUMENTS, invoices),
+                (lock, DOCUMENTS, invoices),
+                (lock, URL, form),
+            ):
+                other.execute(held)
+                answer = admin_client.post(url, sent_form)
+                assert (answer.status_code, answer.headers["Location"]) == (302, URL)
+                assert messages_of(answer)[-1] == ("error", text)
+                other.connection.rollback()
+        finally:
+            cursor.execute("RESET lock_timeout")
+    assert not Invoice.objects.exists()
+    assert Order.objects.get().status == "pending"
 
 
 def test_who_may_only_look(clerk: Clerk, placed: Order) -> None:
