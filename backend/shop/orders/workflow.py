@@ -91,9 +91,11 @@ def move(
     if came_from and to == OrderStatus.CANCELLED:
         let_payments_go(came_from)
         stock.give_back(quantities_of(came_from))
-        cancel_invoices(came_from)
     if kind := OF_STATUS.get(to):
         tell(kind, came_from)
+    if came_from and to == OrderStatus.CANCELLED:
+        # After the mails, which take seconds for thousands: meanwhile nobody else could make an invoice.
+        cancel_invoices(came_from)
     return {key: OrderStatus(status) for key, status in came_from.items()}
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -257,6 +258,16 @@ def test_it_is_cancelled_with_its_order(placed: Order, ada: Customer, gloves: Pr
     assert make_invoices(orders=[placed.pk]) == {}
     assert Invoice.objects.count() == 3
     assert faults() == []
+
+
+def test_nobody_waits_for_the_mails_of_those_that_are_cancelled(placed: Order) -> None:
+    """Who waits for a turn to take numbers has written them."""
+    make_invoices(orders=[placed.pk])
+    writers = "SELECT count(*) FROM pg_locks WHERE relation = 'mail'::regclass AND mode = 'RowExclusiveLock'"
+    seen: list[Any] = []
+    cancel = partial(move, orders=[placed.pk], to=OrderStatus.CANCELLED, by=Actor.STAFF)
+    assert meanwhile(TAKE_TURNS, cancel, writers, seen)
+    assert seen == [(1,)]
 
 
 def test_an_invoice_of_nothing_is_cancelled(ada: Customer, gloves: Product) -> None:
