@@ -189,7 +189,7 @@ def documents(orders: ModelAdmin[Order], request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:shop_order_to_pack"))
     if document == "invoices":
         try:
-            make_invoices(orders=selected)
+            make_and_log(request, selected)
         except OperationalError as error:
             if not is_lock_conflict(error):
                 raise
@@ -204,6 +204,13 @@ def may_print(orders: ModelAdmin[Order], request: HttpRequest, document: str) ->
         return orders.has_view_permission(request)
     may_make = request.method != "POST" or orders.has_change_permission(request)
     return request.user.has_perm("shop.view_invoice") and may_make
+
+
+@transaction.atomic
+def make_and_log(request: HttpRequest, selected: Sequence[int]) -> None:
+    """Make the invoices that are missing, and write it into the log of their orders."""
+    made = make_invoices(orders=selected)
+    log_changes(request, Order, {invoice.order_id: f"Made invoice {invoice}." for invoice in made})
 
 
 def document_url(document: str, orders: Iterable[int]) -> str:

@@ -23,12 +23,12 @@ AS_BILLED = ("order_id", "supplied_on", "order_date", "seller", "address", "curr
 
 
 @transaction.atomic
-def make_invoices(*, orders: Collection[int]) -> dict[int, str]:
-    """Make the invoices of those of these orders that have none; return why one is not made, by order."""
+def make_invoices(*, orders: Collection[int]) -> list[Invoice]:
+    """Make the invoices of those of these orders that have none and can have one; return what is made."""
     locked = Order.objects.filter(pk__in=orders).order_by("pk").select_for_update(no_key=True)
-    drafts, reasons = drafts_of(list(locked.values_list("pk", flat=True)))
+    drafts, _ = drafts_of(list(locked.values_list("pk", flat=True)))
     number_and_store(drafts)
-    return reasons
+    return drafts
 
 
 def why_not(orders: Collection[int]) -> dict[int, str]:

@@ -402,6 +402,15 @@ def test_invoices(
     assert lines == [*bill[first], *bill[second]]
 
 
+def test_the_order_tells_who_made_its_invoice(admin_client: Client, placed: Order) -> None:
+    for _ in range(2):
+        printed(admin_client, "invoices", placed)
+        assert history_of(admin_client, placed) == [
+            ("Pending", "customer"),
+            ("Made invoice R-000001.", "admin"),
+        ]
+
+
 def test_an_invoice_is_printed_again_as_it_was(
     admin_client: Client, placed: Order, gloves: Product, settings: Settings
 ) -> None:
