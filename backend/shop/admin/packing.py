@@ -28,6 +28,9 @@ from shop.orders.packing import Parcel, Sent, ship, to_fetch
 
 ON_A_PAGE = 50
 
+LISTED = 1_000
+"""How many orders are in the list: to look at each that is to be packed would take long, and help nobody."""
+
 PRINTED_AT_ONCE = 200
 """How many orders can be printed in one go: their numbers are in the address of the document."""
 
@@ -80,12 +83,13 @@ def to_pack(orders: ModelAdmin[Order], request: HttpRequest) -> HttpResponse:
             orders.message_user(request, "Correct what is marked. Nothing was shipped.", messages.ERROR)
     # The keys alone come out of an index, however many orders were done since the oldest of these.
     keys = Order.objects.to_pack().order_by("order_date", "order_id").values_list("pk", flat=True)
-    page = Paginator(keys, ON_A_PAGE).get_page(request.GET.get("p"))
+    page = Paginator(keys[:LISTED], ON_A_PAGE).get_page(request.GET.get("p"))
     context = {
         **orders.admin_site.each_context(request),
         "opts": orders.opts,
         "title": "Orders to pack",
         "page": page,
+        "is_cut": page.paginator.count == LISTED,
         "rows": rows_of(list(page), request.POST),
         "selected": request.POST.getlist("orders"),
         "all_selected": "all" in request.GET,

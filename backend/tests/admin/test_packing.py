@@ -129,6 +129,19 @@ def test_pages_in_a_fixed_number_of_queries(
     assert admin_client.get(URL, {"p": "x"}).status_code == 200
 
 
+def test_of_very_many_the_list_has_the_oldest(
+    admin_client: Client, ada: Customer, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    orders = Order.objects.bulk_create(Order(customer=ada, status="processing") for _ in range(1001))
+    with django_assert_num_queries(6) as queries:
+        page = admin_client.get(URL, {"p": "99"})
+    assert "The 1000 oldest orders" in page.content.decode()
+    assert "Page 20 of 20" in page.content.decode()
+    assert rows_of(page)[-1][1] == str(orders[999].pk)
+    (counted,) = (query["sql"] for query in queries.captured_queries if "COUNT(" in query["sql"])
+    assert counted.endswith("LIMIT 1000) subquery")
+
+
 # Shipping
 
 
