@@ -181,16 +181,16 @@ def documents(orders: ModelAdmin[Order], request: HttpRequest) -> HttpResponse:
     if not may_print(orders, request, document):
         raise PermissionDenied
     selected = selected_in(key for keys in sent.getlist("orders") for key in keys.split(","))
-    if request.method != "POST":
-        return DOCUMENTS[document](request, selected)
     problem = ""
-    if not selected:
-        problem = "Select the orders to print."
-    elif len(selected) > PRINTED_AT_ONCE:
+    if len(selected) > PRINTED_AT_ONCE:
         problem = f"More than {PRINTED_AT_ONCE} orders are selected: print fewer at once."
+    elif request.method == "POST" and not selected:
+        problem = "Select the orders to print."
     if problem:
         orders.message_user(request, problem, messages.WARNING)
         return HttpResponseRedirect(reverse("admin:shop_order_to_pack"))
+    if request.method != "POST":
+        return DOCUMENTS[document](request, selected)
     if document == "invoices":
         try:
             make_and_log(request, selected)

@@ -486,6 +486,10 @@ def test_what_cannot_be_printed(admin_client: Client, placed: Order) -> None:
         answer = admin_client.post(DOCUMENTS, {"document": "invoices", "orders": list(orders)})
         assert (answer.status_code, answer.headers["Location"]) == (302, URL)
         assert messages_of(answer)[-1] == ("warning", text)
+    keys = ",".join(map(str, range(placed.pk, placed.pk + 201)))
+    for document in ("packing_list", "delivery_notes", "invoices"):
+        answer = admin_client.get(DOCUMENTS, {"document": document, "orders": keys})
+        assert (answer.status_code, answer.headers["Location"]) == (302, URL)
     assert not Invoice.objects.exists()
 
 
