@@ -288,9 +288,9 @@ def test_an_order_without_an_address_shows_the_customers(
     page = admin_client.get(change_url(order)).content.decode()
     assert f"{OWN_ADDRESS} The customer's is:<br>\nnone</p>" in page
     Customer.objects.update(strasse="Am Markt 2", plz="10115", ort="Berlin")
-    page = admin_client.get(change_url(order)).content.decode()
-    assert f"{OWN_ADDRESS} The customer's is:<br>\nAm Markt 2<br>10115 Berlin</p>" in page
-    assert "Am Markt 2" not in clerk("view_order").get(change_url(order)).content.decode()
+    for client in (admin_client, clerk("view_order")):
+        page = client.get(change_url(order)).content.decode()
+        assert f"{OWN_ADDRESS} The customer's is:<br>\nAm Markt 2<br>10115 Berlin</p>" in page
 
 
 def test_a_line_shows_how_many_more_there_are(admin_client: Client, clerk: Clerk, order: Order) -> None:
