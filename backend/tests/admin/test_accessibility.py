@@ -7,14 +7,16 @@ from typing import Any
 import axe_selenium_python  # type: ignore[import-untyped]
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from pytest_django.live_server_helper import LiveServer
 from selenium.webdriver import Chrome
 
-from shop.models import Cart, Order, Payment, Product
+from shop.admin.packing import DOCUMENTS, document_url
+from shop.models import Cart, ImportLine, Order, Payment, Product, ProductImport
+from shop.orders.invoices import make_invoices
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +33,7 @@ type Wrong = dict[str, list[Any]]
 
 LOOKS = {(1366, 1000): "light", (390, 844): "dark"}
 
-OTHERS = ("index", "password_change")
+OTHERS = ("index", "password_change", "shop_order_to_pack")
 """The pages that are of no table."""
 
 
@@ -51,6 +53,11 @@ def pages_of(model: type[Model], user: User) -> Iterator[str]:
 @pytest.fixture
 def at_work(order: Order, placed: Order, cart: Cart, gloves: Product) -> None:
     """Give every table a row."""
+    Group.objects.create(name="Packing")
+    make_invoices(orders=[placed.pk])
+    ready = ProductImport.objects.create(file_name="products.csv", status="ready", new=1, changed=1)
+    ImportLine.objects.create(product_import=ready, line=2, name="Lamp", price=1, stock=1)
+    ImportLine.objects.create(product_import=ready, line=3, product_id=gloves.pk, seen_stock=58, stock=9)
     amount = placed.total_amount
     Payment.objects.create(order=order, provider="stripe", status="paid", amount=amount, currency="EUR")
 
@@ -92,6 +99,18 @@ def test_the_pages_of_a_table(
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_other_pages(name: str, look: Callable[[str], Wrong], at_work: None) -> None:
     assert look(reverse(f"admin:{name}")) == {}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_documents(name: str, look: Callable[[str], Wrong], at_work: None, placed: Order) -> None:
+    assert look(document_url(name, [placed.pk])) == {}
+
+
+def test_the_page_of_an_import_with_wrong_lines(look: Callable[[str], Wrong]) -> None:
+    wrong = ProductImport.objects.create(
+        file_name="products.csv", status="failed", wrong=1, problems=[[2, "Enter a whole number."]]
+    )
+    assert look(reverse("admin:shop_productimport_change", args=[wrong.pk])) == {}
 
 
 @pytest.mark.parametrize("name", ["history", "delete"])
