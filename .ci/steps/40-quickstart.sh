@@ -18,7 +18,7 @@ uv run manage.py check_shop
 uv run manage.py ensure_roles
 DJANGO_SUPERUSER_PASSWORD=secret uv run manage.py createsuperuser --noinput --username staff --email staff@example.com
 uv run manage.py showmigrations
-curl -sf $url/admin/login/ | grep -q Webshop
+curl -sf $url/admin/login/ | grep Webshop >/dev/null
 stop || fail 'quickstart did not end well'
 [ ! -e .postgres/env ] || fail 'quickstart left its env file behind'
 

@@ -34,7 +34,7 @@ docker compose exec -T db psql -qU postgres webshop_db <../02_insert_sample_data
 rows() { docker compose exec -T db pg_dump -U postgres --data-only --restrict-key=gate webshop_db | sort | sha256sum; }
 docker compose stop jobs # it writes jobs of its own
 before=$(rows)
-docker compose exec nginx curl -s http://web:8000/metrics | grep -q 'shop_database_up 1'
+docker compose exec nginx curl -s http://web:8000/metrics | grep 'shop_database_up 1'
 docker compose exec backup sh /backup.sh now
 docker compose exec backup sh /backup.sh list
 docker compose cp backup:/var/lib/postgresql/. backups

@@ -65,7 +65,7 @@ def ship(parcels: Sequence[Parcel]) -> Sent:
         elif locked[key] != parcel.seen:
             stayed[key] = f"it is {locked[key]} now"
         elif key not in to_pack:
-            stayed[key] = "it is not paid, or its payment is disputed"
+            stayed[key] = "it is not paid, or its payment is disputed or refunded"
     # Before the orders move, as the mails about it tell them.
     written = write_how([parcel for key, parcel in by_key.items() if key not in stayed])
     ready = by_key.keys() - stayed.keys()

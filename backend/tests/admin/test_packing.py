@@ -202,7 +202,10 @@ def test_what_stayed_and_why(admin_client: Client, placed: Order, own: Order) ->
     Delivery.objects.update(carrier="UPS")
     Payment.objects.create(order=own, provider="stripe", status="disputed", amount=1, currency="EUR")
     assert messages_of(admin_client.post(URL, form)) == [
-        ("warning", f"Order {own.pk} stayed as it was: it is not paid, or its payment is disputed."),
+        (
+            "warning",
+            f"Order {own.pk} stayed as it was: it is not paid, or its payment is disputed or refunded.",
+        ),
         ("warning", "Order 0 stayed as it was: it is gone."),
         ("warning", f"Order {placed.pk} stayed as it was: somebody else wrote how it is sent."),
     ]
