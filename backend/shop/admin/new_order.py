@@ -38,7 +38,7 @@ class AddressField(forms.CharField):
 class NewOrderForm(ShopForm):
     """A new order, where it goes, and the key under which the page places it once."""
 
-    key = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput({"autocomplete": "off"}))
+    key = forms.UUIDField(initial=uuid4, required=False, widget=forms.HiddenInput({"autocomplete": "off"}))
     first_name = AddressField(max_length=100, required=False)
     last_name = AddressField(max_length=100, required=False)
     strasse = AddressField(max_length=200, required=False)
@@ -58,7 +58,8 @@ class NewOrderForm(ShopForm):
 
 
 def key_of(form: Any) -> str:
-    return f"staff-{form.cleaned_data['key']}"
+    """Return the key of the page; of what is no page of ours, and is sent without one, each is an order."""
+    return f"staff-{form.cleaned_data['key'] or uuid4()}"
 
 
 def address_of(order: Order, form: Any) -> dict[str, str]:
