@@ -203,7 +203,7 @@ def test_the_admin_is_styled_and_works(
     browser.get(f"http://localhost:{shop.port}/admin/shop/order/1/change/")
     header = find("#header")
     assert header.text.startswith("Webshop")
-    assert header.value_of_css_property("background-color") == "rgba(65, 118, 144, 1)"
+    assert header.value_of_css_property("background-color") == "rgba(23, 50, 63, 1)"
     find("#items-group .add-row a").click()
     assert find("#items-2 .select2-selection").is_displayed()
     assert save().endswith("was changed successfully.")
