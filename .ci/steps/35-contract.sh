@@ -24,7 +24,7 @@ export DJANGO_SETTINGS_MODULE=tests.support.cheap_hash
 DJANGO_SUPERUSER_PASSWORD=secret uv run manage.py createsuperuser --noinput --username staff --email staff@example.com
 uv run gunicorn webshop.wsgi --bind 127.0.0.1:8000 >gunicorn.log &
 gunicorn=$!
-wait_for 30 curl -sf $url/shop/api/products/
+wait_for 120 curl -sf $url/shop/api/products/
 
 export PYTHONPATH=$PWD/../client MYPYPATH=$PWD/../client
 mkdir ../client

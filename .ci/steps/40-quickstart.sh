@@ -27,7 +27,7 @@ quickstart=$!
 wait_for 120 curl -sf $url/shop/api/products/
 sh ../docs/pay.sh
 sent() { uv run manage.py shell -c "assert Mail.objects.filter(sent_at__isnull=False, kind='$1').exists()"; }
-wait_for 60 sent shipped
+wait_for 120 sent shipped
 grep -q '^Subject: Your order' pay.log || fail 'the worker printed no mail'
 uv run manage.py check_shop
 stop || fail 'quickstart did not end well'

@@ -18,7 +18,7 @@ docker compose up -d --wait
 uv run python -m tests.support.api_examples $url
 
 docker compose restart db
-wait_for 30 curl -sf $url/shop/api/products/
+wait_for 120 curl -sf $url/shop/api/products/
 docker compose stop
 docker compose down
 docker compose up -d db

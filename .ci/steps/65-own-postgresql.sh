@@ -17,6 +17,6 @@ DJANGO_SUPERUSER_PASSWORD=secret uv run manage.py createsuperuser --noinput --us
 uv run manage.py load_sample_data
 uv run manage.py runserver --noreload &
 server=$!
-wait_for 30 curl -sf $url/shop/api/products/
+wait_for 120 curl -sf $url/shop/api/products/
 uv run python -m tests.support.api_examples $url
 uv venv ../venv && VIRTUAL_ENV=$PWD/../venv uv pip install -r requirements.txt && VIRTUAL_ENV=$PWD/../venv uv pip install -e .

@@ -7,7 +7,7 @@ tidy() { docker rm -f webshop-gate-prod webshop-gate-prod-db >/dev/null 2>&1 || 
 docker build -t webshop .
 docker run -d --name webshop-gate-prod-db -e POSTGRES_USER=webshop_user -e POSTGRES_DB=webshop_db \
     -e POSTGRES_PASSWORD=strong-password postgres:17
-wait_for 60 docker exec webshop-gate-prod-db pg_isready -h 127.0.0.1
+wait_for 120 docker exec webshop-gate-prod-db pg_isready -h 127.0.0.1
 cat >.env <<END
 DEBUG=0
 DJANGO_SECRET_KEY=$(head -c 60 /dev/urandom | base64 -w 0)
@@ -18,7 +18,7 @@ DATABASE_PASSWORD=strong-password
 END
 docker run -d -p 8000:8000 --env-file .env webshop >container
 docker rename "$(cat container)" webshop-gate-prod
-wait_for 30 answer /shop/api/products/
+wait_for 120 answer /shop/api/products/
 [ "$(answer /shop/api/products/)" = 200 ] || fail 'production does not answer'
 [ "$(answer /shop/api/products/ http)" = 301 ] || fail 'production does not redirect to https'
 [ "$(answer /shop/api/customer-stats/)" = 401 ] || fail 'production shows customers'

@@ -21,7 +21,7 @@ from . import BenchmarkError
 
 BACKEND = Path(__file__).resolve().parent.parent
 WORKERS = 3
-PATIENCE = 60  # seconds for a server to come, or for an answer
+PATIENCE = 180  # seconds for a server to come, or for an answer
 
 # The same processes all along, each with one request at a time: CPU time and memory are per request.
 GUNICORN = (
