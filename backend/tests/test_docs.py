@@ -151,7 +151,7 @@ def test_the_environment_variables_are_those_of_the_settings() -> None:
             code,
         )
     )
-    read |= {f"{name}_FILE" for name in re.findall(r'env_secret\("(\w+)"\)', code)}
+    read |= {f"{name}_FILE" for name in re.findall(r'env_secrets?\("(\w+)"\)', code)}
     read |= set(re.findall(r"\$\{(\w+):-", (BACKEND / "compose.yml").read_text()))
     internal = {"DJANGO_SETTINGS_MODULE", "DJANGO_SUPERUSER_PASSWORD", "DJANGO_SUPERUSER_EMAIL"}
     internal |= {"DATABASE_ROUTERS", "EMAIL_BACKEND", "EMAIL_TIMEOUT"}  # Django's

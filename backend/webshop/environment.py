@@ -117,7 +117,11 @@ def env_origin(name: str) -> str:
 
 
 def env_list(name: str) -> list[str]:
-    return [item.strip() for item in environment.get(name, "").split(",") if item.strip()]
+    return items_of(environment.get(name, ""))
+
+
+def items_of(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def env_origins(name: str) -> list[str]:
@@ -152,3 +156,8 @@ def env_secret(name: str) -> str:
         message = f"{name}_FILE: {path} cannot be read: {problem}"
         raise ImproperlyConfigured(message)
     return value
+
+
+def env_secrets(name: str) -> list[str]:
+    """Return secrets with a comma between each two, as env_secret() reads them."""
+    return items_of(env_secret(name))

@@ -18,6 +18,7 @@ from .environment import (
     env_origins,
     env_port,
     env_secret,
+    env_secrets,
     environment,
     quickstart_has_ended,
 )
@@ -34,6 +35,8 @@ elif SECRET_KEY in PLACEHOLDER_KEYS or SECRET_KEY.startswith(("django-insecure",
     if quickstart_has_ended:
         message = "quickstart is not running: start it (manage.py quickstart), or set DJANGO_SECRET_KEY"
     raise ImproperlyConfigured(message)
+# Keys of before: what was signed with them is still read.
+SECRET_KEY_FALLBACKS = env_secrets("DJANGO_SECRET_KEY_FALLBACKS")
 
 ALLOWED_HOSTS = env_list("DJANGO_ALLOWED_HOSTS")
 if not DEBUG and not ALLOWED_HOSTS:
@@ -253,10 +256,8 @@ if SHOP_PAYMENT == "test" and not DEBUG and not env_flag("SHOP_PAYMENT_TEST"):
 # So many days after an order was shipped it is completed.
 SHOP_COMPLETE_DAYS = env_number("SHOP_COMPLETE_DAYS", default=14, lowest=1, highest=365)
 STRIPE_SECRET_KEY = env_secret("STRIPE_SECRET_KEY")
-# While a new one takes over from an old one there are two, with a comma between them.
-STRIPE_WEBHOOK_SECRETS = [
-    secret.strip() for secret in env_secret("STRIPE_WEBHOOK_SECRET").split(",") if secret.strip()
-]
+# While a new one takes over from an old one there are two.
+STRIPE_WEBHOOK_SECRETS = env_secrets("STRIPE_WEBHOOK_SECRET")
 STRIPE_API_BASE = env_origin("STRIPE_API_BASE") or "https://api.stripe.com"
 if SHOP_PAYMENT == "stripe" and not (STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRETS and SHOP_URL):
     message = "SHOP_PAYMENT=stripe needs STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET and SHOP_URL"

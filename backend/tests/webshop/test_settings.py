@@ -202,6 +202,17 @@ def test_a_secret_may_be_in_a_file(checkout: Path, tmp_path: Path) -> None:
         load(checkout, DJANGO_ALLOWED_HOSTS="shop.example", **files)
 
 
+def test_keys_of_before_are_still_read(checkout: Path, tmp_path: Path) -> None:
+    code = "ascii([settings.SECRET_KEY_FALLBACKS])"
+    assert setting(checkout, code, **PRODUCTION) == "[[]]"
+    found = setting(checkout, code, **PRODUCTION, DJANGO_SECRET_KEY_FALLBACKS="the last one, one before")
+    assert found == "[['the last one', 'one before']]"
+    path = tmp_path / "keys"
+    path.write_text("the last one\n")
+    found = setting(checkout, code, **PRODUCTION, DJANGO_SECRET_KEY_FALLBACKS_FILE=str(path))
+    assert found == "[['the last one']]"
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
