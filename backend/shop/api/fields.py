@@ -24,7 +24,23 @@ class JsonField(forms.Field):
         raise NotImplementedError
 
 
-class JsonString(JsonField, forms.CharField):
+class JsonText(JsonField, forms.CharField):
+    """A JSON string that is only looked for, never kept: any text, without white space around it."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {
+            "type": "string",
+            "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$" if self.required else r"^[^\x00]*$",
+        }
+
+    def to_python(self, value: Any) -> str | None:
+        if value is not None and not isinstance(value, str):
+            raise ValidationError("This must be a string.", code="type")
+        return super().to_python(value)
+
+
+class JsonString(JsonText):
     """A JSON string; white space around it, as Unicode has it, does not count, and it is one line.
 
     With `strip` off it is a secret, taken as it is. One that is not `required` may be left out; with a
@@ -42,8 +58,6 @@ class JsonString(JsonField, forms.CharField):
         return {"type": "string", **length, "pattern": r"^[^\x00]*$", **secret}
 
     def to_python(self, value: Any) -> str | None:
-        if value is not None and not isinstance(value, str):
-            raise ValidationError("This must be a string.", code="type")
         text = super().to_python(value)
         if self.strip and re.search(f"[{CONTROLS}]", text or ""):
             raise ValidationError("This has a line break or another control character.", code="control")

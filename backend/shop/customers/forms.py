@@ -6,7 +6,7 @@ from unicodedata import normalize
 from django import forms
 from django.core.validators import validate_email
 
-from shop.api.fields import JsonChoice, JsonInteger, JsonString
+from shop.api.fields import JsonChoice, JsonInteger, JsonString, JsonText
 
 
 class JsonEmail(JsonString):
@@ -85,11 +85,11 @@ class ErasureForm(forms.Form):
 class ResetRequestForm(forms.Form):
     """Any text for an address: the answer does not tell which are known."""
 
-    email = JsonString()
+    email = JsonText()
 
 
 class ResetForm(forms.Form):
-    token = JsonString()
+    token = JsonText()
     new_password = JsonPassword()
 
 
@@ -98,8 +98,8 @@ class SignInForm(forms.Form):
 
     schema = {"required": ["password"], "minProperties": 2, "maxProperties": 2}
 
-    email = JsonString(required=False)
-    username = JsonString(required=False)
+    email = JsonText(required=False)
+    username = JsonText(required=False)
     password = JsonString(strip=False, required=False)
 
     def clean(self) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class SignInForm(forms.Form):
 
 
 class RefreshForm(forms.Form):
-    refresh = JsonString()
+    refresh = JsonText()
 
 
 class TokensForm(forms.Form):

@@ -21,13 +21,14 @@ class JsonReturnUrl(JsonString):
     @property
     def schema(self) -> dict[str, Any]:
         # Which origins these are is known where the shop runs.
-        return {"type": "string", "maxLength": self.max_length, "pattern": rf"^\s*({ADDRESS})?\s*$"}
+        return {"type": "string", "maxLength": self.max_length, "pattern": rf"^\s*{ADDRESS}\s*$"}
 
-    def validate(self, value: Any) -> None:
-        super().validate(value)
-        if value and not leads_home(value):
+    def to_python(self, value: Any) -> str | None:
+        text = super().to_python(value)
+        if value is not None and not leads_home(text or ""):
             message = "This must be an address of the shop, or of one of the origins that may call it."
             raise ValidationError(message, code="origin")
+        return text
 
 
 def leads_home(url: str) -> bool:

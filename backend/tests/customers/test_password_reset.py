@@ -102,7 +102,7 @@ def test_what_is_signed_for_something_else_is_none(api: Caller, deborah: Custome
     assert told(confirm(api, access)) == (400, DEAD)
 
 
-@pytest.mark.parametrize("token_", ["x", "🛒", ":::", "x" * 20_000])
+@pytest.mark.parametrize("token_", ["x", "🛒", ":::", "x\ny", "x" * 20_000])
 def test_an_unknown_token(api: Caller, deborah: Customer, token_: str) -> None:
     assert told(confirm(api, token_)) == (400, DEAD)
 

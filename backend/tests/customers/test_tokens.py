@@ -94,7 +94,7 @@ def test_the_spelling_of_an_address_does_not_matter(api: Caller, deborah: Custom
 
 
 @pytest.mark.parametrize(
-    "name", ["nobody", "", "x" * 20_000, "ﷺ🛒", "%s%n\r\n", "a@b.example", "clerk\u00a0"]
+    "name", ["nobody", "", "x" * 20_000, "ﷺ🛒", "%s%n\r\n", "a\nb\x1f", "a@b.example", "clerk\u00a0"]
 )
 @pytest.mark.parametrize("password", ["", "wrong", f" {RIGHT}", "x" * 20_000, "🛒"])
 def test_any_text_may_be_wrong(
@@ -400,7 +400,7 @@ def test_revoking_ends_a_sign_in(api: Caller, deborah: Customer) -> None:
     assert api.post("token/revoke/", {"refresh": first["refresh"]}).status_code == 204
 
 
-@pytest.mark.parametrize("token", ["x", "🛒", "x" * 20_000, "a" * 43])
+@pytest.mark.parametrize("token", ["x", "🛒", "x\ny", "x" * 20_000, "a" * 43])
 def test_an_unknown_refresh_token(api: Caller, token: str) -> None:
     assert told(refresh(api, token)) == (401, DEAD)
     assert api.post("token/revoke/", {"refresh": token}).status_code == 204
