@@ -8,7 +8,7 @@ from secrets import token_urlsafe
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from shop.database.refusal import MissingError, Refusal
@@ -85,11 +85,9 @@ def open_payment(*, customer_id: int, order_id: int, return_url: str = "") -> Op
     if not opened.created and is_there(opened):
         return opened
     try:
-        with place():
-            await_page(opened)
+        await_page(opened)
     except ProviderUnavailableError:
         if not is_there(opened):
-            leave(opened)
             raise
     return opened
 
@@ -169,26 +167,32 @@ def await_page(opened: Opened) -> None:
     while not is_there(opened):
         # Who has waited already would wait too long with a question of their own.
         if is_ours or (is_first and claim(opened.payment_id)):
-            start(opened.payment_id)
+            ask(opened.payment_id)
             is_ours = False
-        elif time.monotonic() > deadline:
+        elif time.monotonic() > deadline or left(opened.payment_id).exists():
             raise ProviderUnavailableError
         else:
             time.sleep(0.05)
         is_first = False
 
 
-def leave(opened: Opened) -> None:
-    """Let anybody ask at once for the page of a payment for which this request was to ask."""
-    if opened.created:
-        unasked = Payment.objects.filter(pk=opened.payment_id, reference="", status=PaymentStatus.OPEN)
-        unasked.update(note=NO_ANSWER)
+def ask(payment_id: int) -> None:
+    """Ask for the page of a payment; without a place to wait for the answer anybody may do so at once."""
+    try:
+        with place():
+            start(payment_id)
+    except ProviderUnavailableError:
+        Payment.objects.filter(pk=payment_id, reference="", status=PaymentStatus.OPEN).update(note=NO_ANSWER)
+        raise
+
+
+def left(payment_id: int) -> QuerySet[Payment]:
+    """Return the payment if whoever asked for its page was not answered, or is dead."""
+    return Payment.objects.filter(
+        Q(note=NO_ANSWER) | Q(changed_at__lt=timezone.now() - LEASE), pk=payment_id, reference=""
+    ).filter(status=PaymentStatus.OPEN)
 
 
 def claim(payment_id: int) -> bool:
-    """Become the one who asks for the page, if whoever did so was not answered or is dead."""
-    now = timezone.now()
-    left = Payment.objects.filter(
-        Q(note=NO_ANSWER) | Q(changed_at__lt=now - LEASE), pk=payment_id, reference=""
-    ).filter(status=PaymentStatus.OPEN)
-    return bool(left.update(note="", changed_at=now))
+    """Become the one who asks for the page, if nobody does."""
+    return bool(left(payment_id).update(note="", changed_at=timezone.now()))

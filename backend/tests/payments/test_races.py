@@ -39,6 +39,7 @@ def test_twenty_open_one_payment(fake: FakeProvider, placed: Order, monkeypatch:
         return at_first(payment)
 
     monkeypatch.setattr(fake, "start", slow)
+    monkeypatch.setattr(places, "LATE_SECONDS", 0.1)
     headers = bearer(placed.customer)
     path = f"customer/{placed.customer_id}/orders/{placed.pk}/payment/"
     answers = crowd(20, lambda _: Caller(Client(), headers).post(path, {}), range(20))
