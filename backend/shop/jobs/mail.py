@@ -14,7 +14,7 @@ from django.utils import timezone
 from django_tasks import task
 
 from shop.database.statements import Prepared
-from shop.jobs.models import Mail
+from shop.jobs.models import SEND_WRITTEN, Mail
 from shop.jobs.worker import MAIL, MAIL_LIFETIME, HopelessError
 
 NOBODY = re.compile(r"(?:^|[@.])(?:invalid|example|example\.[^.@]+)$", re.I)
@@ -96,7 +96,7 @@ def post(letters: Sequence[Letter]) -> None:
             subjects=subjects,
             texts=texts,
             htmls=htmls,
-            task=send_written.module_path,
+            task=SEND_WRITTEN,
             queue=MAIL,
         )
 

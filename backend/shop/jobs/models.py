@@ -17,6 +17,9 @@ class JobStatus(models.TextChoices):
     DEAD = "dead"
 
 
+SEND_WRITTEN = "shop.jobs.mail.send_written"
+"""The task that sends the mail of a number."""
+
 AT_ONCE = 10_000
 """So many jobs staff try again or discard in one go."""
 
@@ -63,9 +66,12 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     @transaction.atomic
     def discard(self) -> list[int]:
-        """Delete dead jobs, AT_ONCE of them; return their keys."""
+        """Delete dead jobs, AT_ONCE of them; return their keys. A mail that one was to send says so."""
         dead = self.dead().locked()
-        Job.objects.dead().filter(pk__in=dead).delete()
+        discarded = Job.objects.dead().filter(pk__in=dead)
+        mails = list(discarded.filter(task=SEND_WRITTEN).values_list("arguments__args__0", flat=True))
+        Mail.objects.filter(pk__in=mails, sent_at=None, dropped="").update(dropped="given up")
+        discarded.delete()
         return dead
 
 

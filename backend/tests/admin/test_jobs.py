@@ -27,6 +27,7 @@ def filters_of(client: Client, table: type[Model]) -> list[str]:
     return [unescape(link) for link in re.findall(r'<a href="(\?.+?)"', beside)]
 
 
+SEND = "shop.jobs.mail.send_written"
 QUEUES = ["default", "mail", "money", "asking"]
 OF_JOBS = [f"status__exact={status}" for status in ("waiting", "done", "dead")]
 OF_JOBS += [f"queue={queue}" for queue in QUEUES]
@@ -96,6 +97,27 @@ def test_staff_act_on_jobs_and_it_is_logged(
     assert list(Job.objects.order_by("pk").values_list("status", flat=True)) == left
     assert Job.objects.filter(due_at__lte=timezone.now()).count() == (2 if action == "retry" else 0)
     assert messages_of(run(admin_client, action, fresh))[-1][0] == "warning"
+
+
+def test_a_mail_whose_job_is_discarded_says_so(admin_client: Client, placed: Order) -> None:
+    about = {"kind": "paid", "recipients": "a@b.de", "subject": "Paid", "text": "x", "order": placed}
+    refused, sent = (
+        Mail.objects.create(**about, dropped="refused with 550"),
+        Mail.objects.create(**about, sent_at=timezone.now()),
+    )
+    for mail in (refused, sent):
+        Job.objects.create(task=SEND, arguments={"args": [mail.pk], "kwargs": {}}, queue="mail")
+    Job.objects.update(status="dead")
+    run(admin_client, "discard", *Job.objects.all())
+    assert not Job.objects.exists()
+    assert list(Mail.objects.order_by("pk").values_list("dropped", flat=True)) == [
+        "given up",
+        "refused with 550",
+        "",
+    ]
+    page = admin_client.get(page_url(Order, "change", placed.pk)).content.decode()
+    assert "Never: given up" in page
+    assert "Waiting" not in page
 
 
 def test_who_may_only_look_acts_on_none(client: Client, clerk: Any) -> None:
