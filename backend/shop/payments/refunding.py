@@ -12,10 +12,8 @@ from shop.orders.models import Payment, PaymentProvider, PaymentStatus
 from shop.orders.workflow import REFUND
 from shop.payments.provider import ProviderRefusedError
 from shop.payments.providers import provider_of
-from shop.payments.settling import REPAID_BY_HAND, apply, change, hold, is_given_back, refunded
+from shop.payments.settling import REFUNDABLE, REPAID_BY_HAND, apply, change, hold, is_given_back, refunded
 from shop.payments.trouble import tell_staff
-
-REFUNDABLE = (PaymentStatus.PAID, PaymentStatus.DISPUTED, PaymentStatus.REFUND_FAILED)
 
 
 class NotRefundableError(Refusal):

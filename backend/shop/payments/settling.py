@@ -20,6 +20,9 @@ from shop.payments.providers import provider_of
 from shop.payments.starting import start
 from shop.payments.trouble import tell_staff
 
+REFUNDABLE = (PaymentStatus.PAID, PaymentStatus.DISPUTED, PaymentStatus.REFUND_FAILED)
+"""Those of which the shop has the money, and sends none."""
+
 CHARGED_BACK = "The customer's bank took the money back"
 REFUNDED_THERE = "It was refunded at the provider"
 REFUND_CAME_BACK = "The refund did not arrive"
@@ -116,7 +119,7 @@ def take_back(payment: Payment, report: Report) -> None:
     if is_given_back(payment, report):
         if payment.status == PaymentStatus.REFUNDING:
             refunded(payment)
-        elif payment.status in (PaymentStatus.PAID, PaymentStatus.DISPUTED, PaymentStatus.REFUND_FAILED):
+        elif payment.status in REFUNDABLE:
             refunded(payment, note=REFUNDED_THERE)
             tell_staff(payment, f"{REFUNDED_THERE}. The order stays as it is.")
         return

@@ -8,6 +8,7 @@ from pytest_django import Settings
 from shop.models import Job, Mail, Order, Payment, PaymentStatus
 from shop.orders.models import Actor
 from shop.orders.workflow import cancel
+from shop.payments.opening import open_payment
 from shop.payments.refunding import (
     NotRefundableError,
     StillRefundingError,
@@ -45,6 +46,15 @@ def test_staff_refund_a_payment(fake: FakeProvider, placed: Order, paid: Payment
     with pytest.raises(NotRefundableError):
         mark_refunded(payment_id=paid.pk)
     assert fake.calls.count("refund") == 1
+
+
+def test_an_order_that_goes_on_after_a_refund_can_be_paid_again(
+    fake: FakeProvider, placed: Order, paid: Payment
+) -> None:
+    begin_refund(payment_id=paid.pk)
+    do_all_jobs()
+    assert open_payment(customer_id=placed.customer_id, order_id=placed.pk).created
+    assert states(placed) == ("processing", ["refunded", "open"])
 
 
 @pytest.mark.parametrize("status", ["open", "failed", "expired", "refunded", "refunding"])
