@@ -2,8 +2,10 @@
 
 import os
 import sys
+from importlib import import_module
 
 import django
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.urls import get_resolver
@@ -26,5 +28,7 @@ try:
     django.setup(set_prefix=False)
     application = Handler()
     get_resolver().url_patterns  # noqa: B018 (an endpoint that cannot be compiled ends the start)
+    if settings.STRIPE_SECRET_KEY:
+        import_module("stripe")  # it takes long, so that no customer waits for it
 except ImproperlyConfigured as error:
     sys.exit(f"webshop: {error}")

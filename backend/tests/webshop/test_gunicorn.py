@@ -48,6 +48,16 @@ def test_a_worker_gets_its_statements_from_before_the_fork() -> None:
     assert result.stdout == "True\n", result.stderr
 
 
+@pytest.mark.parametrize("key", ["sk_test_of_the_shop", ""])
+def test_who_pays_first_does_not_wait_for_stripes_library(key: str) -> None:
+    code = "import sys, webshop.wsgi; print('stripe' in sys.modules)"
+    variables = environment(STRIPE_SECRET_KEY=key)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=BACKEND, env=variables, capture_output=True, text=True
+    )
+    assert result.stdout == f"{bool(key)}\n", result.stderr
+
+
 def ask(shop: Shop, requests: int, *, keep: bool) -> list[int]:
     """Return the statuses of so many requests, one after the other.
 
