@@ -4,7 +4,6 @@ import atexit
 import errno
 import gc
 import itertools
-import json
 import logging
 import os
 import re
@@ -21,6 +20,7 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
+from django.http import HttpRequest
 from gunicorn import util
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
@@ -29,6 +29,7 @@ from gunicorn.http import wsgi
 from gunicorn.workers import gthread
 from gunicorn.workers.base import Worker
 
+from shop.api.errors import error, tell
 from webshop.logs import json_lines
 
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
@@ -105,21 +106,20 @@ class logger_class(Logger):  # type: ignore[misc]  # noqa: N801
 
 
 def write_error(sock: socket.socket, status: int, _reason: str, _message: str) -> None:
-    """Answer what gunicorn itself refuses, in the one shape that the API has; its message quotes headers."""
+    """Answer what gunicorn itself refuses, as the API tells errors; its message quotes headers."""
     if status == HTTPStatus.NOT_IMPLEMENTED:  # a made-up Transfer-Encoding is no fault of the shop's
         status = HTTPStatus.BAD_REQUEST
-    phrase = HTTPStatus(status).phrase
-    body = json.dumps({"error": phrase})
-    head = (
-        f"HTTP/1.1 {status} {phrase}",
-        "Connection: close",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
-        "X-Frame-Options: DENY",
-    )
-    util.write_nonblock(sock, "\r\n".join([*head, "", body]).encode())
+    request, refusal = HttpRequest(), error(HTTPStatus(status), HTTPStatus(status).phrase)
+    # gunicorn has refused before it made headers of what came.
+    received = getattr(sock, "received", b"")
+    if found := re.search(rb"\r\naccept:([^\r\n]*)", received, re.IGNORECASE):
+        request.META["HTTP_ACCEPT"] = found[1].decode("latin-1")
+    tell(request, refusal)
+    refusal["Connection"] = "close"
+    refusal["X-Content-Type-Options"] = "nosniff"
+    refusal["X-Frame-Options"] = "DENY"
+    head = f"HTTP/1.1 {status} {refusal.reason_phrase}\r\n".encode()
+    util.write_nonblock(sock, b"%s%s\r\n\r\n%s" % (head, refusal.serialize_headers(), refusal.content))
 
 
 util.write_error = write_error
@@ -170,11 +170,15 @@ class ClientSocket(socket.socket):
 
     patience = 0.0
 
+    received = b""
+    """What it got last."""
+
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Return at most `size` bytes; raise ConnectionResetError if the client is too slow to send them."""
         while True:
             try:
-                return super().recv(size, flags | socket.MSG_DONTWAIT)
+                self.received = super().recv(size, flags | socket.MSG_DONTWAIT)
+                return self.received
             except BlockingIOError:
                 self.wait_for(select.POLLIN)
 

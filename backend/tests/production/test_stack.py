@@ -152,17 +152,46 @@ BAD_REQUESTS = {
 }
 
 
+@pytest.mark.parametrize("accept", [b"*/*", b"application/json, application/problem+json"])
 @pytest.mark.parametrize(("sent", "status"), BAD_REQUESTS.items(), ids=range(len(BAD_REQUESTS)))
-def test_a_malformed_request_is_told_so_in_json(shop: Compose, sent: bytes, status: bytes) -> None:
+def test_a_malformed_request_is_told_so(shop: Compose, sent: bytes, status: bytes, accept: bytes) -> None:
+    """As a problem if it likes that, and came so far as to say it."""
     with closing(socket.create_connection(("127.0.0.1", shop.port), timeout=20)) as connection:
-        connection.sendall(sent)
+        connection.sendall(sent.replace(b" HTTP/1.1\r\n", b" HTTP/1.1\r\nAccept: %s\r\n" % accept))
         answer = b""
         while part := connection.recv(65536):
             answer += part
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.split()[1] == status
-    assert b"Content-Type: application/json" in head
-    assert list(json.loads(body)) == ["error"]
+    told = json.loads(body)
+    if accept == b"*/*" or status == b"414" or b"HTTP/1.1\r\n" not in sent:
+        assert b"Content-Type: application/json\r\n" in head
+        assert list(told) == ["error"]
+    else:
+        assert b"Content-Type: application/problem+json\r\n" in head
+        assert list(told) == ["type", "title", "status", "detail"]
+        assert told["status"] == int(status)
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_problem"),
+    [
+        ("Application/Problem+JSON", True),
+        ("text/csv, application/problem+json;q=1.0", True),
+        ("application/problem+json; profile=x, */*;q=0.1", True),
+        ("application/json, application/problem+json;q=0.5", False),
+        ("application/problem+json; profile=x; q=0", False),
+        ("application/problem+jsonx", False),
+        ("text/html, */*", False),
+    ],
+)
+def test_problems_of_nginx_are_for_who_names_them(shop: Compose, accept: str, *, is_problem: bool) -> None:
+    answer = shop.get("/nope", headers={"Accept": accept})
+    plain = ("application/json", {"error": "Not Found"})
+    problem = {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "Not Found"}
+    expected = ("application/problem+json", problem) if is_problem else plain
+    assert (answer.headers["Content-Type"], json.loads(answer.body)) == expected
+    assert answer.headers["Vary"] == "Accept"
 
 
 def test_a_body_of_64_kib_reaches_the_shop(shop: Compose) -> None:

@@ -13,6 +13,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
+from shop.api.accept import PROBLEM
 from tests.support.serving import Answer, serving
 from webshop.middleware import server_error
 from webshop.wsgi import Request, application
@@ -163,15 +164,25 @@ REFUSED = {
 
 
 @pytest.mark.slow
-def test_what_the_server_itself_refuses_is_json(tmp_path: Path) -> None:
+def test_what_the_server_itself_refuses_is_told_as_the_api_tells_it(tmp_path: Path) -> None:
     with serving(tmp_path, "--workers=1", DATABASE_HOST=str(tmp_path)) as shop:
         for name, (text, status) in REFUSED.items():
-            with closing(socket.create_connection(("127.0.0.1", shop.port), timeout=10)) as connected:
-                connected.sendall(text.encode())
-                response = HTTPResponse(connected)
-                response.begin()
-                body = json.loads(response.read())
-            assert (response.status, body) == (status, {"error": HTTPStatus(status).phrase}), name
-            assert response.headers["Content-Type"] == "application/json"
-            assert response.headers["Cache-Control"] == "no-store"
-            assert response.headers["X-Frame-Options"] == "DENY"
+            phrase = HTTPStatus(status).phrase
+            plain = ("application/json", {"error": phrase})
+            problem = {"type": "about:blank", "title": phrase, "status": status, "detail": phrase}
+            for accept, expected in (
+                ("*/*", plain),
+                ("application/problem+json", (PROBLEM, problem)),
+                ("application/json, application/problem+json;q=0.5", plain),
+            ):
+                sent = f"{text.removesuffix('\r\n')}accept: {accept}\r\n\r\n"
+                with closing(socket.create_connection(("127.0.0.1", shop.port), timeout=10)) as connected:
+                    connected.sendall(sent.encode())
+                    response = HTTPResponse(connected)
+                    response.begin()
+                    body = json.loads(response.read())
+                assert response.status == status, name
+                assert (response.headers["Content-Type"], body) == expected, (name, accept)
+                assert response.headers["Cache-Control"] == "no-store"
+                assert response.headers["Vary"] == "Accept"
+                assert response.headers["X-Frame-Options"] == "DENY"
