@@ -1,5 +1,6 @@
 """GET /shop/api/products/ with parameters: by words, category, price and stock, in a chosen order."""
 
+import re
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -13,6 +14,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from shop.catalog import search
 from shop.catalog.search import HITS
+from shop.database.statements import Select
 from shop.models import Category, Order, OrderItem, Product, SearchWord
 
 PATH = "/shop/api/products/"
@@ -624,3 +626,23 @@ def test_long_texts_can_be_stored(client: Client, add: Add) -> None:
     add("Ä" * 200, "wörd-like " * 100_000)
     add("x" * 200, "y" * 1_000_000)
     assert names(client, q="word-like") == ["Ä" * 200]
+
+
+def test_a_hit_on_very_many_pages_is_found_by_the_index_alone(home: Category) -> None:
+    """However little work_mem is: what it cannot hold of the index would be looked for in each product."""
+    found = search.search({"product_id": "product_id"}, words="lamp", sort="name")
+    assert isinstance(found, Select)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE product ALTER COLUMN description SET STORAGE PLAIN")  # two on each page
+        cursor.execute(
+            "INSERT INTO product (name, description, price, category_id) "
+            "SELECT 'Lamp', repeat(' ', 3900), 1, %s FROM generate_series(1, 2200)",
+            [home.pk],
+        )
+        cursor.execute("SET LOCAL work_mem = '64kB'")
+        assert found.counting
+        sql, parameters = found.counting
+        cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql}", parameters)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    (blocks,) = re.findall("Heap Blocks: (.+)", plan)
+    assert re.fullmatch("exact=11[0-9]{2}", blocks)  # it has room for 1024
