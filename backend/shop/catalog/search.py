@@ -23,7 +23,7 @@ LONGEST = 100
 HITS = 1000
 """So many hits are ranked; of more, those that the index gives first."""
 
-FEW = 5_000
+FEW = 15_000
 """So many hits are sorted at once; of more, the first ones are looked for in the order asked for."""
 
 FIRST = 20_000
