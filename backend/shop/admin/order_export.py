@@ -41,6 +41,8 @@ def line_rows(orders: QuerySet[Order]) -> Iterator[tuple[Any, ...]]:
         yield from sorted(found.values_list(*LINE_COLUMNS.values()), key=lambda row: place[row[0]])
 
 
-def lines_of(orders: QuerySet[Order]) -> QuerySet[OrderItem]:
-    """Return the lines of these orders, to be counted up to MOST_ROWS."""
-    return OrderItem.objects.filter(order__in=orders.order_by().values("pk")[: MOST_ROWS + 1])
+def rows_counted(orders: QuerySet[Order]) -> QuerySet[Any]:
+    """Return as many rows as line_rows() yields, to be counted up to MOST_ROWS."""
+    some = orders.order_by().values("pk")[: MOST_ROWS + 1]
+    lines = OrderItem.objects.filter(order__in=some).values("pk")
+    return lines.union(Order.objects.filter(pk__in=some, items=None).values("pk"), all=True)

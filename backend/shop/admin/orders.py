@@ -39,7 +39,7 @@ from shop.admin.new_order import (
     address_of,
     finish,
 )
-from shop.admin.order_export import LINE_COLUMNS, line_rows, lines_of
+from shop.admin.order_export import LINE_COLUMNS, line_rows, rows_counted
 from shop.admin.order_lines import OrderItemInline
 from shop.admin.order_page import MOVED, add_note, told_of
 from shop.admin.packing import packing_urls
@@ -434,7 +434,7 @@ class OrderAdmin(ShopAdmin):
     def export_lines_xlsx(self, request: HttpRequest, queryset: QuerySet) -> FileResponse | None:
         """Answer with them as an XLSX file, if they are not too many."""
         rows = line_rows(queryset)
-        return xlsx_of_rows(self, request, "order-lines", LINE_COLUMNS, rows, lines_of(queryset))
+        return xlsx_of_rows(self, request, "order-lines", LINE_COLUMNS, rows, rows_counted(queryset))
 
 
 @admin.register(OrderItem)

@@ -86,3 +86,17 @@ def test_who_may_see_orders_may_export_them(clerk: Clerk, order: Order) -> None:
     client = clerk("view_order")
     data = {"action": "export_lines", "_selected_action": [order.pk]}
     assert b"Elegant Marble Gloves" in download(client.post("/admin/shop/order/", data))
+
+
+def test_an_order_without_lines_is_a_row(
+    admin_client: Client, order: Order, jonas: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts as a line does."""
+    monkeypatch.setattr(xlsx_export, "MOST_ROWS", 2)
+    selected = [order.pk, Order.objects.create(customer=jonas).pk]
+    data = {"action": "export_lines_xlsx", "_selected_action": selected}
+    rows = load_workbook(io.BytesIO(download(admin_client.post("/admin/shop/order/", data)))).active
+    assert rows.max_row == 3
+    selected.append(Order.objects.create(customer=jonas).pk)
+    answer = admin_client.post("/admin/shop/order/", data, follow=True)
+    assert "An XLSX has at most 2 rows" in answer.content.decode()
