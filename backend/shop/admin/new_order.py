@@ -62,7 +62,7 @@ def key_of(form: Any) -> str:
     return f"staff-{form.cleaned_data['key'] or uuid4()}"
 
 
-def address_of(order: Order, form: Any) -> dict[str, str]:
+def hold_and_address(order: Order, form: Any) -> dict[str, str]:
     """Lock the customer of an order that is about to be placed, and return where it goes.
 
     Raises PlacedAlreadyError if the page was sent before, and ValidationError for an address that lacks

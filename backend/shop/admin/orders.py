@@ -36,8 +36,8 @@ from shop.admin.new_order import (
     WHO,
     NewOrderForm,
     PlacedAlreadyError,
-    address_of,
     finish,
+    hold_and_address,
 )
 from shop.admin.order_export import LINE_COLUMNS, line_rows, rows_counted
 from shop.admin.order_lines import OrderItemInline
@@ -197,11 +197,6 @@ class OrderAdmin(ShopAdmin):
         kwargs |= {} if obj else {"form": NewOrderForm}
         return super().get_form(request, obj, change=change, **kwargs)
 
-    def address(self, order: Any) -> str:
-        """Return where the order goes, as on a parcel."""
-        to = order.delivery
-        return f"{to.first_name} {to.last_name}\n{to.strasse}\n{to.plz} {to.ort}"
-
     def carrier(self, order: Any) -> str:
         """Return what those see who may not change it."""
         return str(order.delivery.carrier)
@@ -255,7 +250,7 @@ class OrderAdmin(ShopAdmin):
         It is moved before its lines are saved: those of a cancelled order no longer concern the stock.
         """
         if not change:
-            address = address_of(obj, form)
+            address = hold_and_address(obj, form)
             super().save_model(request, obj, form, change)
             Delivery.objects.create(order=obj, **address)
             OrderHistory.objects.create(order=obj, status=obj.status, by=Actor.STAFF)

@@ -22,8 +22,8 @@ from django.utils.translation import ngettext
 from shop.admin.base import log_changes
 from shop.admin.order_page import MOVED
 from shop.database.errors import is_lock_conflict
-from shop.orders.invoices import address_of, lines_of, make_invoices, why_not
-from shop.orders.models import Invoice, Order, OrderStatus
+from shop.orders.invoices import make_invoices, why_not
+from shop.orders.models import Invoice, Order, OrderItem, OrderStatus
 from shop.orders.packing import Parcel, Sent, ship, to_fetch
 
 ON_A_PAGE = 50
@@ -100,7 +100,7 @@ def to_pack(orders: ModelAdmin[Order], request: HttpRequest) -> HttpResponse:
 
 def rows_of(keys: Sequence[int], entered: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return what the list shows of these orders, with what was entered on the page before."""
-    lines = lines_of(keys)
+    lines = OrderItem.objects.by_order(keys)
     rows = []
     for order in in_order(keys):
         delivery: Any = getattr(order, "delivery", None)
@@ -118,9 +118,7 @@ def rows_of(keys: Sequence[int], entered: Mapping[str, str]) -> list[dict[str, A
             {
                 "order": order,
                 "key": str(order.pk),
-                "address": address_of(order.recipient),
                 "lines": lines[order.pk],
-                "has_delivery": bool(delivery),
                 "form": form,
             }
         )
@@ -237,11 +235,8 @@ def delivery_notes(request: HttpRequest, selected: Sequence[int]) -> HttpRespons
 
 def parcels_of(selected: Sequence[int]) -> list[dict[str, Any]]:
     """Return what is printed for each of these orders; without any there is no such page."""
-    lines = lines_of(selected)
-    parcels = [
-        {"order": order, "address": address_of(order.recipient), "lines": lines[order.pk]}
-        for order in in_order(selected)
-    ]
+    lines = OrderItem.objects.by_order(selected)
+    parcels = [{"order": order, "lines": lines[order.pk]} for order in in_order(selected)]
     if not parcels:
         raise Http404
     return parcels

@@ -1,18 +1,16 @@
 """Invoices: one for each order that wants one, numbered without gaps, and taken back with the order."""
 
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Max, OuterRef, Subquery
+from django.db.models import Max, OuterRef, Subquery
 from django.utils import timezone
 
-from shop.customers.models import Customer
 from shop.orders.mails import vat_in
-from shop.orders.models import Delivery, Invoice, Order, OrderHistory, OrderItem, OrderStatus
+from shop.orders.models import Invoice, Order, OrderHistory, OrderItem, OrderStatus
 
 # Who takes a number waits for those who did before: if they roll back, their numbers are free again. Locking
 # the table itself would wait for its vacuum, too.
@@ -80,7 +78,7 @@ def drafts_of(orders: Collection[int]) -> tuple[list[Invoice], dict[int, str]]:
         .annotate(shipped_at=Subquery(shipped.values("at")[:1]))
         .order_by("pk")
     )
-    lines = lines_of(orders)
+    lines = OrderItem.objects.by_order(orders)
     drafts, reasons = [], {}
     for order in found:
         if reason := obstacle(order, lines[order.pk]):
@@ -88,16 +86,6 @@ def drafts_of(orders: Collection[int]) -> tuple[list[Invoice], dict[int, str]]:
         else:
             drafts.append(draft_of(order, lines[order.pk]))
     return drafts, reasons
-
-
-def lines_of(orders: Collection[int]) -> dict[int, list[dict[str, Any]]]:
-    """Return the lines of each of these orders as they were entered, in one query."""
-    columns = ("product_id", "product_name", "quantity", "price_per_unit", "subtotal")
-    found = OrderItem.objects.filter(order__in=orders).with_subtotal().order_by("order", "pk")
-    lines: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for line in found.annotate(product_name=F("product__name")).values("order_id", *columns):
-        lines[line.pop("order_id")].append(line)
-    return lines
 
 
 def obstacle(order: Order, lines: Sequence[Any]) -> str:
@@ -123,7 +111,7 @@ def draft_of(order: Any, lines: Sequence[dict[str, Any]]) -> Invoice:
         supplied_on=timezone.localdate(order.shipped_at) if order.shipped_at else today,
         order_date=order.order_date,
         seller=settings.SHOP_SELLER,
-        address=address_of(order.recipient),
+        address=order.address,
         lines=[line | {name: str(line[name]) for name in ("price_per_unit", "subtotal")} for line in lines],
         currency=settings.SHOP_CURRENCY,
         vat_rate=settings.SHOP_VAT_RATE,
@@ -131,9 +119,3 @@ def draft_of(order: Any, lines: Sequence[dict[str, Any]]) -> Invoice:
         vat=vat,
         gross=gross,
     )
-
-
-def address_of(to: Delivery | Customer) -> str:
-    """Return an address as on a parcel, without the lines that are empty."""
-    lines = (f"{to.first_name} {to.last_name}", to.strasse, f"{to.plz} {to.ort}")
-    return "\n".join(line.strip() for line in lines if line.strip())

@@ -1,6 +1,7 @@
 """Orders and their lines."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, Self
@@ -181,6 +182,13 @@ class Order(models.Model):
         """Whose address it goes to: the delivery's, or without one the customer's own."""
         return getattr(self, "delivery", None) or self.customer
 
+    @property
+    def address(self) -> str:
+        """Where it goes, as on a parcel; a line that is empty is left out."""
+        to = self.recipient
+        lines = (f"{to.first_name} {to.last_name}", to.strasse, f"{to.plz} {to.ort}")
+        return "\n".join(line.strip() for line in lines if line.strip())
+
     def update_total(self) -> None:
         """Store the sum of the lines as total_amount."""
         Order.objects.filter(pk=self.pk).update_totals()
@@ -200,6 +208,15 @@ class OrderItemQuerySet(models.QuerySet["OrderItem"]):
             .annotate(customer_name=full_name("order__customer__"))
             .order_by("order_item_id")
         )
+
+    def by_order(self, orders: Collection[int]) -> dict[int, list[dict[str, Any]]]:
+        """Return the lines of each of these orders, as they were entered, with subtotal and product_name."""
+        columns = ("product_id", "product_name", "quantity", "price_per_unit", "subtotal")
+        found = self.filter(order__in=orders).with_subtotal().order_by("order", "pk")
+        lines: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        for line in found.annotate(product_name=F("product__name")).values("order_id", *columns):
+            lines[line.pop("order_id")].append(line)
+        return lines
 
 
 class OrderItem(models.Model):
