@@ -146,7 +146,7 @@ CREATE TABLE order_note (
     order_id      integer       NOT NULL,
     text          varchar(2000) NOT NULL,
     at            timestamptz   NOT NULL DEFAULT statement_timestamp(),
-    by            varchar(150)  NOT NULL,             -- the user's name of that day
+    username      varchar(150)  NOT NULL,             -- of the staff, also when the user is gone
     CONSTRAINT order_note_order_id_fk FOREIGN KEY (order_id) REFERENCES "order" (order_id)
         ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
 );

@@ -48,8 +48,8 @@ def test_the_migrations_are_complete_and_go_back_and_forth() -> None:
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype IN ('f', 'u') ORDER BY 1"
     )
     before = sql(keys)
-    for target in ("0001", "0002", "zero", "0020"):
-        call_command("migrate", "shop", target, verbosity=0)
+    for target in (["0001"], ["0002"], ["zero"], []):
+        call_command("migrate", "shop", *target, verbosity=0)
     assert sql(keys) == before
 
 
@@ -136,7 +136,7 @@ BROKEN = {
     "SELECT order_id, 'pending', 'nobody' FROM \"order\"",
     "order_history_order_id_fk": "INSERT INTO order_history (order_id, status, by) "
     "VALUES (0, 'pending', 'staff')",
-    "order_note_order_id_fk": "INSERT INTO order_note (order_id, text, by) VALUES (0, 'A', 'clerk')",
+    "order_note_order_id_fk": "INSERT INTO order_note (order_id, text, username) VALUES (0, 'A', 'clerk')",
     "idempotency_key_customer_key_unique": f"INSERT INTO idempotency_key {KEY_COLUMNS} "
     "SELECT customer_id, 'one', '', '{}' FROM customer, generate_series(1, 2)",
     "idempotency_key_customer_id_fk": f"INSERT INTO idempotency_key {KEY_COLUMNS} "

@@ -81,8 +81,8 @@ def status_reached(entry: LogEntry, text: str) -> str | None:
 
 def add_note(request: HttpRequest, order: Order, text: str) -> None:
     """Add a note of the user about an order that is locked."""
-    note = OrderNote(order=order, text=text, by=request.user.get_username())
-    just_now = order.notes.filter(text=note.text, by=note.by, at__gt=timezone.now() - ONE_PRESS)
+    note = OrderNote(order=order, text=text, username=request.user.get_username())
+    just_now = order.notes.filter(text=note.text, username=note.username, at__gt=timezone.now() - ONE_PRESS)
     if not just_now.exists():
         note.save(force_insert=True)
         log_changes(request, Order, {order.pk: "Added a note."})

@@ -453,13 +453,13 @@ class OrderHistory(models.Model):
 
 
 class OrderNote(models.Model):
-    """What one of the staff, `by` name, noted about an order, for the others. Customers never see it."""
+    """What one of the staff noted about an order, for the others. Customers never see it."""
 
     order_note_id = models.BigAutoField(primary_key=True)
     order = models.ForeignKey(Order, models.CASCADE, related_name="notes")
     text = models.CharField(max_length=2000)
     at = models.DateTimeField(default=timezone.now, db_default=Now())
-    by = models.CharField(max_length=150)
+    username = models.CharField(max_length=150)
 
     class Meta:
         db_table = "order_note"

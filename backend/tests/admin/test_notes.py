@@ -27,7 +27,7 @@ ERASED = "This customer is erased. Nothing more is noted about the order."
 
 
 def noted() -> list[tuple[str, str]]:
-    return list(OrderNote.objects.order_by("pk").values_list("text", "by"))
+    return list(OrderNote.objects.order_by("pk").values_list("text", "username"))
 
 
 def note(client: Client, order: Order, text: str) -> Any:
@@ -106,7 +106,7 @@ def test_a_note_of_a_page_that_others_have_overtaken(admin_client: Client, place
 
 
 def test_who_may_not_change_orders_adds_none(clerk: Clerk, placed: Order) -> None:
-    OrderNote.objects.create(order=placed, text="Rings twice", by="admin")
+    OrderNote.objects.create(order=placed, text="Rings twice", username="admin")
     viewer = clerk("view_order")
     page = viewer.get(change_url(placed)).content.decode()
     assert "Rings twice" in page
@@ -120,7 +120,7 @@ def test_customers_never_see_it(admin_user: User, placed: Order) -> None:
     path = f"customer/{placed.customer_id}/"
     asked = [f"{path}orders/{placed.pk}/", f"{path}orders/", f"{path}export/", f"order/{placed.pk}/"]
     before = [caller.get(one).content for caller in (buyer, staff) for one in asked]
-    OrderNote.objects.create(order=placed, text="Rings twice", by="admin")
+    OrderNote.objects.create(order=placed, text="Rings twice", username="admin")
     assert [caller.get(one).content for caller in (buyer, staff) for one in asked] == before
 
 
@@ -134,7 +134,7 @@ def test_a_deleted_user_leaves_their_notes(admin_client: Client, clerk: Clerk, p
 
 
 def test_a_deleted_order_takes_its_notes_along(admin_client: Client, placed: Order) -> None:
-    OrderNote.objects.create(order=placed, text="Called", by="admin")
+    OrderNote.objects.create(order=placed, text="Called", username="admin")
     assert "Order notes: 1" in admin_client.get(delete_url(placed)).content.decode()
     admin_client.post(delete_url(placed), {"post": "yes"})
     assert noted() == []

@@ -361,7 +361,7 @@ def test_a_page_costs_the_same_queries_at_1_and_at_50_of_everything(
     OrderHistory.objects.bulk_create(
         OrderHistory(order=placed, status="pending", by="staff") for _ in range(49)
     )
-    OrderNote.objects.bulk_create(OrderNote(order=placed, text=str(n), by="clerk") for n in range(50))
+    OrderNote.objects.bulk_create(OrderNote(order=placed, text=str(n), username="clerk") for n in range(50))
     LogEntry.objects.log_actions(admin_user.pk, [placed] * 50, CHANGE, "Changed Carrier.")
     products = [Product.objects.create(name=str(n), price=1, category=home) for n in range(50)]
     OrderItem.objects.bulk_create(

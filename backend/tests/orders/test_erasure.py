@@ -90,7 +90,7 @@ def test_all_is_what_its_own_endpoints_say(
 
 def test_what_staff_noted_is_theirs(owner: Caller, deborah: Customer, placed: int) -> None:
     before = export(owner, deborah).json()
-    OrderNote.objects.create(order_id=placed, text="Rings twice", by="clerk")
+    OrderNote.objects.create(order_id=placed, text="Rings twice", username="clerk")
     assert export(owner, deborah).json() == before
 
 
@@ -132,7 +132,7 @@ def test_with_orders_the_books_stay(owner: Caller, deborah: Customer, placed: in
     Customer.objects.update(strasse="A 1", plz="1", ort="B")
     owner.post(f"customer/{deborah.pk}/cart/items/", {"product_id": gloves.pk, "quantity": 1})
     Order.objects.update(status="completed")
-    OrderNote.objects.create(order_id=placed, text="Rings twice", by="clerk")
+    OrderNote.objects.create(order_id=placed, text="Rings twice", username="clerk")
     assert erase(owner, deborah).status_code == 204
     row: dict[str, Any] = dict(Customer.objects.values().get())
     password = row.pop("password")

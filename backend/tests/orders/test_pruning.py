@@ -39,7 +39,7 @@ def years_ago(years: int, days: int = 0) -> date:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_delivery_is_emptied_in_time(placed: Order, settings: Settings) -> None:
-    placed.notes.create(text="Rings twice", by="clerk")
+    placed.notes.create(text="Rings twice", username="clerk")
     Order.objects.update(order_date=years_ago(8, -5))
     assert prune().startswith("Gone: 0 deliveries, 0 notes,")
     Order.objects.update(order_date=years_ago(8, 5))
