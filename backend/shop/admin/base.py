@@ -5,8 +5,8 @@ A change writes only what was changed, a deletion is counted instead of listed, 
 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -35,7 +35,7 @@ from django.db.models import (
     Subquery,
 )
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -115,6 +115,17 @@ def log_changes(request: HttpRequest, model: type[Model], changes: Mapping[int, 
     )
 
 
+@contextmanager
+def no_conflict(what: str = "this") -> Iterator[None]:
+    """Raise ValidationError where the block meets what others have locked; `what` names it."""
+    try:
+        yield
+    except OperationalError as error:
+        if not is_lock_conflict(error):
+            raise
+        raise ValidationError(f"Somebody else is changing {what} at this moment. Try again.") from error
+
+
 def hold_customer(customer_id: int) -> dict[str, str]:
     """Lock a customer who is to get an order or a cart, and return the address.
 
@@ -125,6 +136,9 @@ def hold_customer(customer_id: int) -> dict[str, str]:
     except MissingError as error:
         raise ValidationError("This customer is erased.") from error
     return address
+
+
+FASTER = "Somebody was faster: {} is {} now. Nothing was changed."
 
 
 class OptimisticLocking(admin.options.BaseModelAdmin):
@@ -251,6 +265,10 @@ class SafeAdmin(admin.ModelAdmin):
                     raise
         request.problem = problem  # type: ignore[attr-defined]
         return run()
+
+    def gone(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to the start page, which says that there is no such row."""
+        return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
 
     def changeform_view(
         self,

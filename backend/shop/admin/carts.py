@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db import OperationalError, transaction
+from django.db import transaction
 from django.db.models import QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -20,13 +20,13 @@ from shop.admin.base import (
     change_link,
     hold_customer,
     log_changes,
+    no_conflict,
     number_of,
 )
 from shop.admin.forms import first_ten
 from shop.admin.order_page import PLACED
 from shop.carts.cart import OutOfStockError
 from shop.carts.models import Cart, CartItem
-from shop.database.errors import is_lock_conflict
 from shop.database.fields import ZERO
 from shop.database.refusal import Refusal
 from shop.orders import checkout
@@ -132,15 +132,14 @@ class CartAdmin(ShopAdmin):
         refused: list[str] = []
         for cart, total in carts:
             try:
-                order_id = checkout.place_order(
-                    customer_id=cart.customer_id, expected_total=total, by=Actor.STAFF
-                ).order_id
+                with no_conflict():
+                    order_id = checkout.place_order(
+                        customer_id=cart.customer_id, expected_total=total, by=Actor.STAFF
+                    ).order_id
             except Refusal as refusal:
                 refused.append(f"{cart}: {reason(refusal)}.")
-            except OperationalError as error:
-                if not is_lock_conflict(error):
-                    raise
-                refused.append(f"{cart}: somebody else is changing it at this moment. Try again.")
+            except ValidationError as error:
+                refused.append(f"{cart}: {error.message}")
             else:
                 log_changes(request, Order, {order_id: PLACED})
                 placed.append(format_html("{}: {} was placed.", cart, change_link(Order(pk=order_id))))

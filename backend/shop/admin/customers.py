@@ -7,8 +7,8 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.db import OperationalError, transaction
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,10 +16,9 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
 
-from shop.admin.base import ShopAdmin, list_link, number_of
+from shop.admin.base import ShopAdmin, list_link, no_conflict, number_of
 from shop.admin.forms import CustomerForm
 from shop.customers.models import Customer
-from shop.database.errors import is_lock_conflict
 from shop.database.fields import ZERO
 from shop.orders.erasure import OpenOrdersError, forget, forget_names, has_open_orders
 from shop.orders.models import Order
@@ -121,8 +120,7 @@ class CustomerAdmin(ShopAdmin):
             raise PermissionDenied
         customer: Any = self.get_object(request, unquote(object_id))
         if not customer or customer.is_erased:
-            gone = self._get_obj_does_not_exist_redirect  # type: ignore[attr-defined]
-            return gone(request, self.opts, object_id)  # type: ignore[no-any-return]
+            return self.gone(request, object_id)
         if request.method == "POST":
             return self.erase(request, customer.pk)
         context = {
@@ -141,17 +139,15 @@ class CustomerAdmin(ShopAdmin):
         text, level = "Somebody changed this customer meanwhile. Nothing was erased.", messages.ERROR
         seen = Customer.objects.filter(pk=key, email=request.POST.get("seen", ""))
         try:
-            with transaction.atomic():
+            with no_conflict(), transaction.atomic():
                 if forget(seen):
                     erased = Customer(pk=key, first_name="Deleted", last_name="customer")
                     self.log_change(request, erased, "Erased.")
                     text, level = "The customer was erased.", messages.SUCCESS
         except OpenOrdersError as refusal:
             text = f"{refusal}. Nothing was erased."
-        except OperationalError as error:
-            if not is_lock_conflict(error):
-                raise
-            text = "Somebody else is changing this at this moment. Try again."
+        except ValidationError as error:
+            (text,) = error.messages
         self.message_user(request, text, level)
         page = "changelist" if level == messages.SUCCESS else "change"
         args = [] if level == messages.SUCCESS else [key]

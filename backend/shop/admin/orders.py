@@ -12,7 +12,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import OperationalError, transaction
+from django.db import transaction
 from django.db.models import Model, QuerySet, Sum
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import path
@@ -22,11 +22,13 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from shop.admin.base import (
+    FASTER,
     ShopAdmin,
     Subtotal,
     change_link,
     hold_customer,
     log_changes,
+    no_conflict,
 )
 from shop.admin.csv_export import csv_of_rows, csv_response
 from shop.admin.filters import CategoryFilter, DayFilter, PaidFilter, ProductFilter, SummingPaginator
@@ -44,7 +46,6 @@ from shop.admin.order_lines import OrderItemInline
 from shop.admin.order_page import MOVED, add_note, told_of
 from shop.admin.packing import packing_urls
 from shop.admin.payments import (
-    FASTER,
     answer_act,
     kept_by_payments,
     may_mark_paid,
@@ -55,7 +56,6 @@ from shop.admin.searching import CustomerSearch, CustomerSelect, ProductSearch
 from shop.admin.stock import held_back, stock_follows
 from shop.admin.xlsx_export import xlsx_of_rows
 from shop.catalog import stock
-from shop.database.errors import is_lock_conflict
 from shop.orders import workflow
 from shop.orders.checkout import LARGEST_TOTAL
 from shop.orders.lines import LinesFixedError, check_lines_free
@@ -371,12 +371,10 @@ class OrderAdmin(ShopAdmin):
         began = monotonic()
         for orders in batched(selected, MOVE_AT_ONCE, strict=False):
             try:
-                done += len(act_and_log(orders))
-            except OperationalError as error:
-                if not is_lock_conflict(error):
-                    raise
-                text = "Somebody else is changing some of these orders at this moment. Try again."
-                self.message_user(request, text, messages.ERROR)
+                with no_conflict("some of these orders"):
+                    done += len(act_and_log(orders))
+            except ValidationError as error:
+                self.message_user(request, error.message, messages.ERROR)
                 break
             reached += len(orders)
             if monotonic() - began > ACT_SECONDS:

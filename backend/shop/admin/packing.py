@@ -13,15 +13,14 @@ from django.contrib.admin import ModelAdmin
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.db import OperationalError, transaction
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.translation import ngettext
 
-from shop.admin.base import log_changes
+from shop.admin.base import log_changes, no_conflict
 from shop.admin.order_page import MOVED
-from shop.database.errors import is_lock_conflict
 from shop.orders.invoices import make_invoices, why_not
 from shop.orders.models import Invoice, Order, OrderItem, OrderStatus
 from shop.orders.packing import Parcel, Sent, ship, to_fetch
@@ -34,7 +33,7 @@ LISTED = 1_000
 PRINTED_AT_ONCE = 200
 """How many orders can be printed in one go: their numbers are in the address of the document."""
 
-BUSY = "Somebody else is changing some of these orders, or makes invoices, at this moment. Try again."
+OTHERS_CHANGE = "some of these orders, or makes invoices,"
 
 
 def named(name: str) -> dict[str, str]:
@@ -142,11 +141,10 @@ def selected_in(values: Iterable[str]) -> list[int]:
 def ship_and_tell(orders: ModelAdmin[Order], request: HttpRequest, entered: Mapping[int, ParcelForm]) -> None:
     """Ship the selected orders, and say how many went, and which stayed and why."""
     try:
-        came_from, stayed = ship_and_log(request, entered)
-    except OperationalError as error:
-        if not is_lock_conflict(error):
-            raise
-        orders.message_user(request, BUSY, messages.ERROR)
+        with no_conflict(OTHERS_CHANGE):
+            came_from, stayed = ship_and_log(request, entered)
+    except ValidationError as error:
+        orders.message_user(request, error.message, messages.ERROR)
         return
     if came_from:
         text = ngettext("%d order is shipped now.", "%d orders are shipped now.", len(came_from))
@@ -191,11 +189,10 @@ def documents(orders: ModelAdmin[Order], request: HttpRequest) -> HttpResponse:
         return DOCUMENTS[document](request, selected)
     if document == "invoices":
         try:
-            make_and_log(request, selected)
-        except OperationalError as error:
-            if not is_lock_conflict(error):
-                raise
-            orders.message_user(request, BUSY, messages.ERROR)
+            with no_conflict(OTHERS_CHANGE):
+                make_and_log(request, selected)
+        except ValidationError as error:
+            orders.message_user(request, error.message, messages.ERROR)
             return HttpResponseRedirect(reverse("admin:shop_order_to_pack"))
     return HttpResponseRedirect(document_url(document, selected))
 

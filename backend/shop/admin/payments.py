@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import OperationalError, transaction
+from django.db import transaction
 from django.db.models import Count, Q
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,14 +17,11 @@ from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from shop.admin.base import LookOnly, SafeAdmin, change_link, log_changes
-from shop.database.errors import is_lock_conflict
+from shop.admin.base import FASTER, LookOnly, SafeAdmin, change_link, log_changes, no_conflict
 from shop.jobs.models import Mail
 from shop.orders.models import Order, Payment, PaymentProvider, PaymentStatus
 from shop.payments.refunding import begin_refund, mark_refunded
 from shop.payments.settling import accept, payable
-
-FASTER = "Somebody was faster: {} is {} now. Nothing was changed."
 
 
 class Act(NamedTuple):
@@ -87,20 +84,15 @@ def answer_act(
     obj: Any = model_admin.get_object(request, key)
     level = messages.ERROR
     try:
-        with transaction.atomic():
+        with no_conflict(), transaction.atomic():
             if obj:
                 list(Order.objects.filter(pk=obj.order_id).select_for_update(no_key=True))
                 obj = model_admin.get_object(request, key)
             if not obj:
-                gone = model_admin._get_obj_does_not_exist_redirect  # type: ignore[attr-defined]
-                return gone(request, model_admin.opts, object_id)  # type: ignore[no-any-return]
+                return model_admin.gone(request, object_id)
             text, level = act(obj), messages.SUCCESS
     except ValidationError as error:
         (text,) = error.messages
-    except OperationalError as error:
-        if not is_lock_conflict(error):
-            raise
-        text = "Somebody else is changing this at this moment. Try again."
     model_admin.message_user(request, text, level)
     return HttpResponseRedirect(reverse("admin:shop_order_change", args=[obj.order_id]))
 

@@ -18,7 +18,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_POST
 
-from shop.admin.base import LookOnly
+from shop.admin.base import FASTER, LookOnly
 from shop.catalog.importing import MOST_LINES, apply, begin, check_again
 from shop.catalog.models import Category, ImportLine, ImportStatus, Product, ProductImport
 from shop.catalog.spreadsheet import COLUMNS, LARGEST_FILE
@@ -162,8 +162,7 @@ class ProductImportAdmin(LookOnly):
             raise PermissionDenied
         product_import: Any = self.get_object(request, unquote(object_id))
         if not product_import:
-            gone = self._get_obj_does_not_exist_redirect  # type: ignore[attr-defined]
-            return gone(request, self.opts, object_id)  # type: ignore[no-any-return]
+            return self.gone(request, object_id)
         lines: Any = product_import.lines.order_by("line")
         context = {
             "original": product_import,
@@ -197,14 +196,13 @@ class ProductImportAdmin(LookOnly):
             raise PermissionDenied
         product_import: Any = self.get_object(request, unquote(object_id))
         if not product_import:
-            gone = self._get_obj_does_not_exist_redirect  # type: ignore[attr-defined]
-            return gone(request, self.opts, object_id)  # type: ignore[no-any-return]
+            return self.gone(request, object_id)
         act = ACTS[name]
         if act.run(product_import.pk):
             self.log_change(request, product_import, f"{act.label}.")
             self.message_user(request, act.said, messages.SUCCESS)
         else:
             product_import.refresh_from_db(fields=["status"])
-            text = f"Somebody was faster: {product_import} is {product_import.status} now."
+            text = FASTER.format(product_import, product_import.status)
             self.message_user(request, text, messages.WARNING)
         return self.to_page(product_import.pk)
