@@ -132,16 +132,16 @@ class CartAdmin(ShopAdmin):
         refused: list[str] = []
         for cart, total in carts:
             try:
-                with no_conflict():
+                with no_conflict(), transaction.atomic():
                     order_id = checkout.place_order(
                         customer_id=cart.customer_id, expected_total=total, by=Actor.STAFF
                     ).order_id
+                    log_changes(request, Order, {order_id: PLACED})
             except Refusal as refusal:
                 refused.append(f"{cart}: {reason(refusal)}.")
             except ValidationError as error:
                 refused.append(f"{cart}: {error.message}")
             else:
-                log_changes(request, Order, {order_id: PLACED})
                 placed.append(format_html("{}: {} was placed.", cart, change_link(Order(pk=order_id))))
         for texts, level, rest in (
             (placed, messages.SUCCESS, "And {} more orders were placed."),

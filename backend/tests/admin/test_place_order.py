@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
@@ -16,6 +17,7 @@ from tests.admin.conftest import Clerk
 from tests.admin.test_actions import messages_of
 from tests.admin.test_forms import ADDRESS, FormParser, change_url, errors_of, open_form
 from tests.admin.test_order_page import history_of
+from tests.support.races import session
 
 LIST = "/admin/shop/cart/"
 
@@ -135,6 +137,19 @@ def test_each_cart_is_a_sale_of_its_own(admin_client: Client, basket: Cart, cart
     assert texts["error"].endswith("Handmade Wooden Computer (2 wanted, 0 available).")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_no_order_without_the_name_of_who_placed_it(admin_client: Client, basket: Cart) -> None:
+    with session() as other, connection.cursor() as cursor:
+        other.execute("LOCK TABLE django_admin_log")
+        cursor.execute("SET lock_timeout = '100ms'")
+        answer = act(admin_client, basket)
+        cursor.execute("RESET lock_timeout")
+    text = f"{basket}: Somebody else is changing this at this moment. Try again."
+    assert messages_of(answer) == [("error", text)]
+    assert not Order.objects.exists()
+    assert stocks() == [2, 58]
+
+
 def test_few_messages_for_many_carts(
     admin_client: Client, gloves: Product, computer: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,7 +194,7 @@ def test_it_costs_the_same_queries_at_1_and_at_50_lines(
         CartItem.objects.bulk_create(
             CartItem(cart=basket, product=product, quantity=1) for product in products[:number]
         )
-        with django_assert_num_queries(16):
+        with django_assert_num_queries(18):
             act(admin_client, basket)
     assert Order.objects.count() == 3
 
