@@ -16,13 +16,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateformat import format as format_date
 from django.utils.http import urlencode
+from django.utils.translation import ngettext
 
 from shop.catalog.models import Product
 from shop.jobs.models import Job, JobStatus
 from shop.orders.models import Order, OrderStatus, Payment
 
 MOST = 1000
-"""So far rows are counted. To look at each that is not done would take long, and help nobody."""
+"""Beyond it a number is not told. Nor are rows counted that each would have to be looked at for that."""
 
 WEEKS = 4
 """How many weeks are shown beside this one."""
@@ -36,10 +37,14 @@ CHART_HEIGHT = 1000
 class Task(NamedTuple):
     """Something that waits for staff: how many of what, and their list; or what to say if there are none."""
 
-    number: str
+    number: int
     label: str
     none: str
     url: str
+
+    @property
+    def counted(self) -> str:
+        return f"over {MOST:,}" if self.number > MOST else f"{self.number:,}"
 
 
 class Sales(NamedTuple):
@@ -111,14 +116,9 @@ def list_url(model: type[Model], **parameters: Any) -> str:
     return f"{reverse(f'admin:shop_{model._meta.model_name}_changelist')}?{urlencode(parameters)}"
 
 
-def counted(number: int) -> str:
-    """Return a number of rows that were counted up to MOST, in words if it is none of that."""
-    return f"over {MOST:,}" if number > MOST else f"{number:,}" if number else ""
-
-
-def count(rows: QuerySet[Any]) -> str:
-    """Return how many there are."""
-    return counted(rows.order_by()[: MOST + 1].count())
+def count(rows: QuerySet[Any]) -> int:
+    """Return how many there are, up to one more than MOST."""
+    return rows.order_by()[: MOST + 1].count()
 
 
 def day_of(day: date) -> str:
@@ -216,13 +216,14 @@ def start_page(request: HttpRequest) -> dict[str, Any]:
     if payments:
         url = list_url(Payment, trouble="yes")
         number = count(Payment.objects.in_trouble())
-        tasks.append(Task(number, "payments in trouble", "No payments in trouble", url))
+        label = ngettext("payment in trouble", "payments in trouble", number)
+        tasks.append(Task(number, label, "No payments in trouble", url))
     if products:
         short = Product.objects.running_short()
         url = list_url(Product, stock="sold_out")
-        tasks.append(Task(counted(short["sold_out"]), "sold out", "Nothing sold out", url))
+        tasks.append(Task(short["sold_out"], "sold out", "Nothing sold out", url))
         url = list_url(Product, stock="low")
-        tasks.append(Task(counted(short["low"]), "low on stock", "Nothing low on stock", url))
+        tasks.append(Task(short["low"], "low on stock", "Nothing low on stock", url))
     if orders and products:
         best: Any = Product.objects.bestsellers()
         context["bestsellers"] = [
@@ -231,5 +232,6 @@ def start_page(request: HttpRequest) -> dict[str, Any]:
         ]
     if may_view(Job):
         url = list_url(Job, status__exact=JobStatus.DEAD)
-        tasks.append(Task(count(Job.objects.dead()), "dead jobs", "No dead jobs", url))
+        number = count(Job.objects.dead())
+        tasks.append(Task(number, ngettext("dead job", "dead jobs", number), "No dead jobs", url))
     return context | {"tasks": tasks}

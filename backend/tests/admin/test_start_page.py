@@ -84,7 +84,7 @@ def test_each_number_leads_to_its_list(admin_client: Client, busy: None) -> None
         "2 payments in trouble": "/admin/shop/payment/?trouble=yes",
         "1 sold out": "/admin/shop/product/?stock=sold_out",
         "1 low on stock": "/admin/shop/product/?stock=low",
-        "1 dead jobs": "/admin/shop/job/?status__exact=dead",
+        "1 dead job": "/admin/shop/job/?status__exact=dead",
     }
     links = re.findall(r'<a href="(.*?)">(.*?)</a>', start_of(page_of(admin_client)))
     assert len(links) == 14
@@ -95,6 +95,11 @@ def test_each_number_leads_to_its_list(admin_client: Client, busy: None) -> None
         number = re.match(r"(?:<strong>)?(\d+)\b", text)
         if rows is not None and number and "product=" not in href:
             assert rows == int(number[1]), href
+
+
+def test_of_one_it_says_one(admin_client: Client, busy: None) -> None:
+    Payment.objects.filter(status="refund_failed").delete()
+    assert {"1 payment in trouble", "1 dead job"} <= set(tasks_of(admin_client))
 
 
 def test_an_empty_shop_is_quiet(admin_client: Client) -> None:
@@ -250,7 +255,7 @@ SEES = {
         ["order", "order", "order", "payment", "product", "product", "django_admin_log"],
     ),
     "Manager": (
-        ["1 to pack", "1 unpaid", "2 payments in trouble", "1 sold out", "1 low on stock", "1 dead jobs"],
+        ["1 to pack", "1 unpaid", "2 payments in trouble", "1 sold out", "1 low on stock", "1 dead job"],
         ["To do", "Orders", "Best sellers", "Revenue by day"],
         EVERYTHING_ASKED,
     ),
