@@ -191,7 +191,7 @@ def sales_context(today: date, with_money: bool) -> dict[str, Any]:
     ]
     return {
         "with_money": with_money,
-        "no_orders_since": None if days else day_of(first),
+        "days_without": None if days else CHART_DAYS,
         "periods": periods(days, today),
         "chart": chart_of([Sales.of(days, day, day) for day in month]) if with_money else None,
     }
@@ -204,7 +204,7 @@ def start_page(request: HttpRequest) -> dict[str, Any]:
         return admin.site.get_model_admin(model).has_view_permission(request)
 
     orders, payments, products = may_view(Order), may_view(Payment), may_view(Product)
-    context: dict[str, Any] = {"may_view_orders": orders}
+    context: dict[str, Any] = {}
     tasks = []
     if orders:
         url = reverse("admin:shop_order_to_pack")
