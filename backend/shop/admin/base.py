@@ -61,6 +61,12 @@ DELETE_AT_ONCE = 500
 """How many rows can be deleted at once; each is a field of the page that asks whether one is sure."""
 
 
+def number_in(text: str) -> int | None:
+    """Return the number that a text is, such as 12 or #12, if a bigint holds it."""
+    digits = text.strip().removeprefix("#")
+    return int(digits) if digits.isdecimal() and len(digits) < 19 else None
+
+
 def number_of(model: type[Model], foreign_key: str) -> Coalesce:
     """Return the number of rows that refer to the outer row: only the rows on the page are counted."""
     rows = model._default_manager.filter(**{foreign_key: OuterRef("pk")}).order_by().values(foreign_key)
@@ -368,9 +374,9 @@ class ShopAdmin(OptimisticLocking, SafeAdmin):
 
         Django would compare it as text, row by row.
         """
-        number = search_term.strip().removeprefix("#")
-        if self.number_field and number.isdecimal() and len(number) < 20:
-            return queryset.filter(**{self.number_field: int(number)}), False
+        number = number_in(search_term)
+        if self.number_field and number is not None:
+            return queryset.filter(**{self.number_field: number}), False
         return super().get_search_results(request, queryset, search_term)
 
     def changed_columns(self, form: forms.ModelForm) -> list[str]:

@@ -2,7 +2,6 @@
 
 # ruff: noqa: ARG002 - Django hands its hooks more than each of them needs
 
-import re
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from shop.admin.base import ShopAdmin, list_link, number_of
+from shop.admin.base import ShopAdmin, list_link, number_in, number_of
 from shop.admin.csv_export import csv_response
 from shop.admin.forms import ProductCells, ProductForm, ProductFormSet
 from shop.admin.xlsx_export import xlsx_response
@@ -141,8 +140,7 @@ class ProductAdmin(ShopAdmin):
         words = search_term.strip()[:LONGEST]
         if not words:
             return queryset, False
-        number = int(words.removeprefix("#")) if re.fullmatch("#?[0-9]{1,9}", words) else None
-        return queryset.filter(pk__in=keys_of(words, number)), False
+        return queryset.filter(pk__in=keys_of(words, number_in(words))), False
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Ask for a reason where a stock can be corrected, and lead to the orders for who may see them."""

@@ -17,6 +17,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from shop.admin.base import number_in
 from shop.admin.forms import RowChoiceField
 from shop.catalog.models import Category, Product, in_dictionary_order
 from shop.database.fields import ZERO
@@ -113,7 +114,8 @@ class ProductNumberField(RowChoiceField):
 
     def to_python(self, value: Any) -> Any:
         """Return the product; a number may stand as #12."""
-        return super().to_python(value.removeprefix("#") if value else value)
+        number = number_in(value or "")
+        return super().to_python(value if number is None else str(number))
 
 
 class ProductFilter(FormFilter):

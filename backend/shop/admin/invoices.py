@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from shop.admin.base import LookOnly, change_link
+from shop.admin.base import LookOnly, change_link, number_in
 from shop.admin.packing import document_url
 from shop.orders.models import Invoice, Order
 
@@ -70,12 +70,11 @@ class InvoiceAdmin(LookOnly):
         self, request: HttpRequest, queryset: QuerySet, search_term: str
     ) -> tuple[QuerySet, bool]:
         """Find a number, of an invoice or of an order, by its index; one like R-000123 is an invoice's."""
-        text = search_term.strip()
-        digits = text.upper().removeprefix("R-")
+        text = search_term.strip().upper()
         if not text:
             return queryset, False
-        if not digits.isdecimal() or len(digits) >= 20:
+        number = number_in(text.removeprefix("R-"))
+        if number is None:
             return queryset.none(), False
-        number = int(digits)
-        of_order = Q(order=number) if digits == text else Q()
+        of_order = Q() if text.startswith("R-") else Q(order=number)
         return queryset.filter(Q(number=number) | of_order), False

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from shop.models import Product
+from shop.models import Category, Product
 
 LIST = "/admin/shop/product/"
 
@@ -42,6 +42,12 @@ def test_it_finds_a_number(admin_client: Client, gloves: Product, computer: Prod
     Product.objects.filter(pk=gloves.pk).update(name=f"Gloves {computer.pk}")
     assert shown(admin_client, str(computer.pk)) == [f"Gloves {computer.pk}", computer.name]
     assert shown(admin_client, "") == [f"Gloves {computer.pk}", computer.name]
+
+
+def test_it_finds_the_largest_number(admin_client: Client, home: Category) -> None:
+    last = Product.objects.create(pk=2**31 - 1, name="Hat", price=1, category=home)
+    assert shown(admin_client, f"#{last.pk}") == ["Hat"]
+    assert shown(admin_client, "9" * 18) == []
 
 
 def test_in_the_language_of_the_shop(admin_client: Client, gloves: Product, settings: Settings) -> None:
