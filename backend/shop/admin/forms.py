@@ -36,11 +36,11 @@ MOST_LINES = 1000
 class PlainNumber(forms.Field):
     """A number as text: digits, perhaps with a point.
 
-    Python would take 1_50 and 1e3, Django 1.000 for a whole number; and a browser's own number input hands on
-    something else than was typed: an English one makes 150 of 1,50.
+    Python would take 1_50, 1e3 and -0, Django 1.000 for a whole number; and a browser's own number input
+    hands on something else than was typed: an English one makes 150 of 1,50.
     """
 
-    pattern = re.compile(r"-?[0-9]+")
+    pattern = re.compile(r"(?!-0+$)-?[0-9]+")
     input_mode = "numeric"
 
     def __init__(self, **kwargs: Any) -> None:
@@ -62,7 +62,7 @@ class WholeNumberField(PlainNumber, forms.IntegerField):
 
 
 class MoneyField(PlainNumber, forms.DecimalField):
-    pattern = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+    pattern = re.compile(r"(?!-[0.]+$)-?[0-9]+(\.[0-9]+)?")
     input_mode = "decimal"
     default_error_messages = {"invalid": "Enter a number such as 1234.50, with no comma."}
 

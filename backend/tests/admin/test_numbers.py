@@ -9,7 +9,21 @@ from tests.admin.test_forms import add_url, change_url, errors_of, open_form, sa
 
 @pytest.mark.parametrize(
     "price",
-    ["1,50", "1.000,00", "1,000.00", "1 000", "1_50", "1e3", "NaN", "Infinity", "1.", ".5", "１"],
+    [
+        "1,50",
+        "1.000,00",
+        "1,000.00",
+        "1 000",
+        "1_50",
+        "1e3",
+        "NaN",
+        "Infinity",
+        "1.",
+        ".5",
+        "１",
+        "-0",
+        "-0.00",
+    ],
 )
 def test_a_price_that_is_not_plainly_a_number(
     admin_client: Client, order: Order, gloves: Product, price: str
@@ -22,7 +36,7 @@ def test_a_price_that_is_not_plainly_a_number(
         assert errors_of(response) == [text]
 
 
-@pytest.mark.parametrize("number", ["1,5", "1.000", "1_0", "1e1", "2.0", "٣"])
+@pytest.mark.parametrize("number", ["1,5", "1.000", "1_0", "1e1", "2.0", "٣", "-0"])
 def test_a_number_that_is_not_plainly_whole(
     admin_client: Client, cart: Cart, order: Order, gloves: Product, number: str
 ) -> None:
