@@ -26,6 +26,7 @@ from django.utils.functional import cached_property
 from django.utils.text import Truncator
 
 from shop.catalog.models import StockCorrection
+from shop.orders.models import Delivery, OrderNote
 
 LONGEST_REASON = StockCorrection._meta.get_field("reason").max_length
 
@@ -242,6 +243,12 @@ class ProductForm(ShopForm):
 HOW_IT_IS_SENT = ("carrier", "tracking_number")
 
 
+def delivery_field(name: str, widget: Any = AdminTextInputWidget, **options: Any) -> Any:
+    """Return the field for a column of a delivery, which may be left empty."""
+    column: Any = Delivery._meta.get_field(name)
+    return column.formfield(required=False, widget=widget, **options)
+
+
 class NoteField(forms.CharField):
     """A text of several lines, whose ends count as one character each."""
 
@@ -254,23 +261,11 @@ class NoteField(forms.CharField):
 class OrderForm(ShopForm):
     """An order, with how its delivery is sent, and a note to be added."""
 
-    carrier = forms.CharField(
-        label="Carrier",
-        max_length=50,
-        required=False,
-        widget=AdminTextInputWidget,
-        show_hidden_initial=True,
-    )
-    tracking_number = forms.CharField(
-        label="Tracking number",
-        max_length=100,
-        required=False,
-        widget=AdminTextInputWidget,
-        show_hidden_initial=True,
-    )
+    carrier = delivery_field("carrier", show_hidden_initial=True)
+    tracking_number = delivery_field("tracking_number", show_hidden_initial=True)
     note = NoteField(
         label="New note",
-        max_length=2000,
+        max_length=OrderNote._meta.get_field("text").max_length,
         required=False,
         help_text="It is added when the page is saved. Customers never see it.",
     )

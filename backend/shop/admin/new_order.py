@@ -5,20 +5,18 @@ from typing import Any
 from uuid import uuid4
 
 from django import forms
-from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import ValidationError
 from django.db import connection
 
 from shop.admin.base import hold_customer
 from shop.admin.carts import reason
-from shop.admin.forms import ShopForm
-from shop.orders.checkout import USE_KEY, AddressMissingError, complete
+from shop.admin.forms import ShopForm, delivery_field
+from shop.orders.checkout import ADDRESS, USE_KEY, AddressMissingError, complete
 from shop.orders.document import order_document
 from shop.orders.mails import tell
 from shop.orders.models import IdempotencyKey, Order
 
-WHO = ("first_name", "last_name")
-WHERE = ("strasse", "plz", "ort")
+WHO, WHERE = ADDRESS[:2], ADDRESS[2:]
 NO_DIGEST = b""
 """What a page is sent with is not compared: it is good for one order, whatever somebody makes of it then."""
 
@@ -31,19 +29,15 @@ class PlacedAlreadyError(Exception):
         self.order = order
 
 
-class AddressField(forms.CharField):
-    widget = AdminTextInputWidget
-
-
 class NewOrderForm(ShopForm):
     """A new order, where it goes, and the key under which the page places it once."""
 
     key = forms.UUIDField(initial=uuid4, required=False, widget=forms.HiddenInput({"autocomplete": "off"}))
-    first_name = AddressField(max_length=100, required=False)
-    last_name = AddressField(max_length=100, required=False)
-    strasse = AddressField(max_length=200, required=False)
-    plz = AddressField(max_length=20, required=False)
-    ort = AddressField(max_length=100, required=False)
+    first_name = delivery_field("first_name")
+    last_name = delivery_field("last_name")
+    strasse = delivery_field("strasse")
+    plz = delivery_field("plz")
+    ort = delivery_field("ort")
 
     def clean(self) -> dict[str, Any] | None:
         """Take a whole name and a whole address, or none: halves of two are a third that nobody lives at."""
@@ -73,7 +67,7 @@ def hold_and_address(order: Order, form: Any) -> dict[str, str]:
     keys = IdempotencyKey.objects.filter(key=key_of(form))
     if document := keys.values_list("answer", flat=True).first():
         raise PlacedAlreadyError(Order(pk=json.loads(document)["order_id"]))
-    typed = {name: text for name in (*WHO, *WHERE) if (text := form.cleaned_data[name])}
+    typed = {name: text for name in ADDRESS if (text := form.cleaned_data[name])}
     try:
         return complete(own_address | typed)
     except AddressMissingError as error:

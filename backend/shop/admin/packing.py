@@ -20,6 +20,7 @@ from django.urls import path, reverse
 from django.utils.translation import ngettext
 
 from shop.admin.base import log_changes, no_conflict
+from shop.admin.forms import delivery_field
 from shop.admin.order_page import MOVED
 from shop.orders.invoices import make_invoices, why_not
 from shop.orders.models import Invoice, Order, OrderItem, OrderStatus
@@ -44,12 +45,8 @@ def named(name: str) -> dict[str, str]:
 class ParcelForm(forms.Form):
     """How an order is sent, and what it was when its row was shown."""
 
-    carrier = forms.CharField(
-        max_length=50, required=False, widget=AdminTextInputWidget(attrs=named("Carrier"))
-    )
-    tracking_number = forms.CharField(
-        max_length=100, required=False, widget=AdminTextInputWidget(attrs=named("Tracking number"))
-    )
+    carrier = delivery_field("carrier", AdminTextInputWidget(named("Carrier")))
+    tracking_number = delivery_field("tracking_number", AdminTextInputWidget(named("Tracking number")))
     seen = forms.CharField(widget=forms.HiddenInput)
     seen_carrier = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
     seen_tracking_number = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)

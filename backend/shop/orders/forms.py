@@ -4,7 +4,7 @@ from django import forms
 
 from shop.api.fields import JsonChoice, JsonForm, JsonMoney, JsonString
 from shop.customers.forms import AddressForm
-from shop.orders.models import OrderStatus
+from shop.orders.models import Delivery, OrderStatus
 
 
 class CheckoutForm(forms.Form):
@@ -14,5 +14,7 @@ class CheckoutForm(forms.Form):
 
 class StatusForm(forms.Form):
     status = JsonChoice(OrderStatus.values)
-    carrier = JsonString(max_length=50, required=False)
-    tracking_number = JsonString(max_length=100, required=False)
+    carrier = JsonString(max_length=Delivery._meta.get_field("carrier").max_length, required=False)
+    tracking_number = JsonString(
+        max_length=Delivery._meta.get_field("tracking_number").max_length, required=False
+    )
