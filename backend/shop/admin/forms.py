@@ -364,7 +364,22 @@ def check_rules(model: type[Model], changed: Sequence[forms.ModelForm]) -> None:
                     form.add_error(None, str(rule.violation_error_message))
 
 
-class LineFormSet(forms.BaseInlineFormSet):
+GONE = "Deleted meanwhile: {}. Save again to save the rest of this page."
+
+
+class KeyedFormSet(forms.BaseModelFormSet):
+    """Forms with the keys of their rows."""
+
+    def add_fields(self, form: forms.ModelForm, index: int | None) -> None:
+        """Add the key without Django's query for it."""
+        super().add_fields(form, index)
+        key = self.model._meta.pk.name
+        form.fields[key] = forms.IntegerField(
+            initial=form.instance.pk, required=False, widget=forms.HiddenInput
+        )
+
+
+class LineFormSet(KeyedFormSet, forms.BaseInlineFormSet):
     """The lines of an order or a cart, in a fixed number of queries whatever their number.
 
     `data` must be mutable: it is brought up to date with the lines that there are, which the queryset locks.
@@ -429,12 +444,8 @@ class LineFormSet(forms.BaseInlineFormSet):
         return found
 
     def add_fields(self, form: forms.ModelForm, index: int | None) -> None:
-        """Add the key without Django's query for it, and hand on the prefetched rows."""
+        """Hand on the prefetched rows."""
         super().add_fields(form, index)
-        key = self.model._meta.pk.name
-        form.fields[key] = forms.IntegerField(
-            initial=form.instance.pk, required=False, widget=forms.HiddenInput
-        )
         for name, rows in self.prefetched.items():
             form.fields[name].prefetched = rows  # type: ignore[attr-defined]
 
@@ -443,7 +454,7 @@ class LineFormSet(forms.BaseInlineFormSet):
         problems: list[Any] = []
         if self.gone and self.editable:
             names = self.names([cells.get(("initial-", "product"), "") for cells in self.gone])
-            problems.append(f"Deleted meanwhile: {names}. Save again to save the rest of this page.")
+            problems.append(GONE.format(names))
         try:
             super().clean()
         except ValidationError as error:
@@ -496,7 +507,7 @@ class CorrectionForm(forms.Form):
     reason = ReasonField(widget=AdminTextInputWidget)
 
 
-class ProductFormSet(forms.BaseModelFormSet):
+class ProductFormSet(KeyedFormSet):
     """The products of a list, in a fixed number of queries, but for those that were changed.
 
     `data` must be mutable. Its forms are those of the products with their keys, whatever the list would show
@@ -526,14 +537,6 @@ class ProductFormSet(forms.BaseModelFormSet):
                 self.gone.append(f"product {number[:10]}")
         put_in_forms(self.data, str(self.prefix), list(kept.values()), len(kept))
 
-    def add_fields(self, form: forms.ModelForm, index: int | None) -> None:
-        """Add the key without Django's query for it."""
-        super().add_fields(form, index)
-        key = self.model._meta.pk.name
-        form.fields[key] = forms.IntegerField(
-            initial=form.instance.pk, required=False, widget=forms.HiddenInput
-        )
-
     def clean(self) -> None:
         """Ask for a reason where a stock is another, say what is gone, and check the table's constraints."""
         changed = [form for form in self.forms if form.has_changed() and form.is_valid()]
@@ -546,8 +549,7 @@ class ProductFormSet(forms.BaseModelFormSet):
         if not (reason or problems) and any("stock" in form.changed_data for form in changed):
             problems.append(NO_REASON)
         if self.gone:
-            text = f"Deleted meanwhile: {first_ten(self.gone)}. Save again to save the rest of this page."
-            problems.append(text)
+            problems.append(GONE.format(first_ten(self.gone)))
         check_rules(self.model, changed)
         if problems:
             raise ValidationError(problems)
