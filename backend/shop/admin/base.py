@@ -43,7 +43,7 @@ from django.utils.text import capfirst
 from django.utils.translation import ngettext
 
 from shop.admin.forms import (
-    MOST_LINES,
+    MOST_IN_PAGE,
     LineForm,
     LineFormSet,
     MoneyField,
@@ -184,7 +184,7 @@ class LineInline(Subtotal, OptimisticLocking, admin.TabularInline):
     formset = LineFormSet
     autocomplete_fields = ("product",)
     extra = 0
-    max_num = MOST_LINES
+    max_num = MOST_IN_PAGE
 
     def get_formset(self, request: HttpRequest, obj: Model | None = None, **kwargs: Any) -> Any:
         """Have the formset say when there are too many lines, and know what the user may do."""
@@ -389,10 +389,10 @@ class ShopAdmin(OptimisticLocking, SafeAdmin):
     def get_inline_instances(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Leave out lines that are too many for the page, and say so there."""
         inlines = super().get_inline_instances(request, obj)
-        if not inlines or obj is None or obj.items.all()[: MOST_LINES + 1].count() <= MOST_LINES:
+        if not inlines or obj is None or obj.items.all()[: MOST_IN_PAGE + 1].count() <= MOST_IN_PAGE:
             return inlines
         lines = obj.items.model._meta.verbose_name_plural
-        text = f"The {lines} are more than the {MOST_LINES} that fit here. They have a page of their own."
+        text = f"The {lines} are more than the {MOST_IN_PAGE} that fit here. They have a page of their own."
         if request.method != "POST":
             self.message_user(request, text, messages.WARNING)
         elif "items-TOTAL_FORMS" in request.POST and not hasattr(request, "problem"):

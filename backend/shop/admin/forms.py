@@ -30,7 +30,7 @@ from shop.orders.models import Delivery, OrderNote
 
 LONGEST_REASON = StockCorrection._meta.get_field("reason").max_length
 
-MOST_LINES = 1000
+MOST_IN_PAGE = 1000
 """So many lines an order or a cart may have to be changed in its page, each up to nine fields of the form."""
 
 
@@ -157,7 +157,7 @@ class ShopForm(forms.ModelForm):
         cleaned_data = super().clean()
         for name in self.changed_data:
             if name in self.changed_by_others:
-                now = Truncator(shown(self.fields[name], self.stored(name))).chars(200)
+                now = Truncator(as_read(self.fields[name], self.stored(name))).chars(200)
                 text = f"Somebody changed this meanwhile: it is {now} now. Save again to overwrite that."
                 self.add_error(name, text)
         return cleaned_data
@@ -169,7 +169,7 @@ def as_text(field: forms.Field, value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def shown(field: forms.Field, value: str) -> str:
+def as_read(field: forms.Field, value: str) -> str:
     """Return the value of a hidden field as people read it."""
     if isinstance(field, RowChoiceField):
         row = field.row(value)

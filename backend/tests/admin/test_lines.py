@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from shop.admin.base import LineInline
-from shop.admin.forms import MOST_LINES
+from shop.admin.forms import MOST_IN_PAGE
 from shop.models import Cart, CartItem, Category, Order, OrderItem, Product
 from tests.admin.test_forms import FormParser, change_url, errors_of, new_line, open_form, save
 
@@ -88,12 +88,12 @@ def test_new_lines_cost_the_same_queries_whatever_their_number(
 @pytest.mark.slow
 def test_as_many_lines_as_allowed_can_be_saved(admin_client: Client, order: Order, home: Category) -> None:
     """All of them changed and ticked to be deleted, which makes the most fields."""
-    fill(order, home, MOST_LINES)
+    fill(order, home, MOST_IN_PAGE)
     names = ("order", "product", "initial", "quantity", "initial", "price_per_unit", "initial", "DELETE")
-    assert MOST_LINES * (len(names) + 1) < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS - 100
+    assert MOST_IN_PAGE * (len(names) + 1) < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS - 100
     form = {"customer": str(order.customer_id), "order_date": "2025-11-26"}
     form |= {f"initial-{name}": value for name, value in form.items()} | {"order_date": "2025-11-27"}
-    form |= {"items-TOTAL_FORMS": str(MOST_LINES), "items-INITIAL_FORMS": str(MOST_LINES)}
+    form |= {"items-TOTAL_FORMS": str(MOST_IN_PAGE), "items-INITIAL_FORMS": str(MOST_IN_PAGE)}
     for n, line in enumerate(order.items.order_by("pk")):
         cells = {"order_item_id": line.pk, "order": order.pk, "product": line.product_id, "DELETE": "on"}
         form |= {f"items-{n}-{name}": str(value) for name, value in cells.items()}
@@ -116,7 +116,7 @@ def test_one_line_too_many_is_said_before_anything_is_lost(
     name: str,
 ) -> None:
     parent: Any = {"order": order, "cart": cart}[name]
-    assert LineInline.max_num == MOST_LINES
+    assert LineInline.max_num == MOST_IN_PAGE
     monkeypatch.setattr(LineInline, "max_num", 3)
     fill(parent, home, 3)
     form = new_line(open_form(admin_client, change_url(parent)), product=gloves.pk, quantity=7)
@@ -140,7 +140,7 @@ def test_a_page_leaves_out_lines_that_are_too_many(
     parent: Any = {"order": order, "cart": cart}[name]
     fill(parent, home, 1)
     with_line = open_form(admin_client, change_url(parent)) | {"items-0-quantity": "5"}
-    fill(parent, home, MOST_LINES + 1)
+    fill(parent, home, MOST_IN_PAGE + 1)
     text = f"The {name} items are more than the 1000 that fit here. They have a page of their own."
 
     response = admin_client.post(change_url(parent), with_line)
@@ -152,7 +152,7 @@ def test_a_page_leaves_out_lines_that_are_too_many(
     form = FormParser(page).values
     assert "items-TOTAL_FORMS" not in form
     save(admin_client, change_url(parent), form)
-    assert parent.items.count() == MOST_LINES + 1
+    assert parent.items.count() == MOST_IN_PAGE + 1
     if name == "order":
         order.refresh_from_db()
-        assert order.total_amount == MOST_LINES + 1
+        assert order.total_amount == MOST_IN_PAGE + 1
