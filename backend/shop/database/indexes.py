@@ -1,4 +1,7 @@
-"""Indexes that migrations make while others write."""
+"""Indexes that migrations make while others write.
+
+Old migrations call this: what it does to a database has to stay.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +24,13 @@ def wait_without_end(schema_editor: Any) -> Iterator[None]:
         yield
     finally:
         schema_editor.execute(f"SET lock_timeout = '{patience}'")
+
+
+def make_index(schema_editor: Any, name: str, definition: str) -> None:
+    """Make an index as SQL describes it, also after a try that broke off."""
+    with wait_without_end(schema_editor):
+        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+        schema_editor.execute(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
 
 
 class AddIndex(AddIndexConcurrently):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import migrations
 
-from shop.database.indexes import wait_without_end
+from shop.database.indexes import make_index
 
 INDEXES = {
     "product_search": "product USING gin (search_lexemes(name, description, category_id))",
@@ -25,10 +25,8 @@ WHERE NOT EXISTS (SELECT FROM search_word WHERE word = name_word)
 
 
 def make_indexes(_: Any, schema_editor: Any) -> None:
-    with wait_without_end(schema_editor):
-        for name, definition in INDEXES.items():
-            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-            schema_editor.execute(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
+    for name, definition in INDEXES.items():
+        make_index(schema_editor, name, definition)
 
 
 def drop_indexes(_: Any, schema_editor: Any) -> None:

@@ -10,7 +10,7 @@ import django.db.models.functions.datetime
 import django.utils.timezone
 from django.db import migrations, models
 
-from shop.database.indexes import wait_without_end
+from shop.database.indexes import make_index
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS order_note (
@@ -26,12 +26,8 @@ CREATE INDEX IF NOT EXISTS order_note_order_id ON order_note (order_id);
 """
 
 
-def make_index(_: Any, schema_editor: Any) -> None:
-    with wait_without_end(schema_editor):
-        schema_editor.execute("DROP INDEX CONCURRENTLY IF EXISTS shop_log_by_object")
-        schema_editor.execute(
-            "CREATE INDEX CONCURRENTLY shop_log_by_object ON django_admin_log (object_id, content_type_id)"
-        )
+def add_index(_: Any, schema_editor: Any) -> None:
+    make_index(schema_editor, "shop_log_by_object", "django_admin_log (object_id, content_type_id)")
 
 
 def drop_index(_: Any, schema_editor: Any) -> None:
@@ -46,7 +42,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunPython(make_index, drop_index),
+        migrations.RunPython(add_index, drop_index),
         migrations.SeparateDatabaseAndState(
             database_operations=[migrations.RunSQL(TABLE, reverse_sql="DROP TABLE order_note")],
             state_operations=[

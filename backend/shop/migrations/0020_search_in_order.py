@@ -7,22 +7,19 @@ from typing import Any
 
 from django.db import migrations
 
-from shop.database.indexes import wait_without_end
+from shop.database.indexes import make_index, wait_without_end
 
 BY_NAME = 'product (name_order(name) COLLATE "C", product_id)'
 
 
 def replace_index(_: Any, schema_editor: Any) -> None:
+    make_index(schema_editor, "product_by_name", f"{BY_NAME} INCLUDE (name)")
     with wait_without_end(schema_editor):
-        schema_editor.execute("DROP INDEX CONCURRENTLY IF EXISTS product_by_name")
-        schema_editor.execute(f"CREATE INDEX CONCURRENTLY product_by_name ON {BY_NAME} INCLUDE (name)")
         schema_editor.execute("DROP INDEX CONCURRENTLY IF EXISTS product_name_order")
 
 
 def put_back(_: Any, schema_editor: Any) -> None:
-    with wait_without_end(schema_editor):
-        schema_editor.execute("DROP INDEX CONCURRENTLY IF EXISTS product_name_order")
-        schema_editor.execute(f"CREATE INDEX CONCURRENTLY product_name_order ON {BY_NAME}")
+    make_index(schema_editor, "product_name_order", BY_NAME)
     schema_editor.execute("DROP INDEX IF EXISTS product_by_name")
 
 
