@@ -17,9 +17,10 @@ from shop.orders.checkout import Placed, place_order
 from shop.orders.models import Actor
 from tests.admin.conftest import Clerk
 from tests.admin.test_actions import messages_of
-from tests.admin.test_corrections import NO_REASON, corrections, stock_of
+from tests.admin.test_corrections import NO_REASON, corrections
 from tests.admin.test_forms import FormParser, errors_of, open_form
 from tests.support.races import at_once, meanwhile
+from tests.support.rows import stock_of
 
 LIST = "/admin/shop/product/"
 OVERWRITE = "Somebody changed this meanwhile: it is {} now. Save again to overwrite that."

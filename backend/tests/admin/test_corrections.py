@@ -10,6 +10,7 @@ from tests.admin.conftest import Clerk
 from tests.admin.test_actions import delete_url
 from tests.admin.test_forms import FormParser, add_url, change_url, errors_of, open_form, refused, save
 from tests.support.races import at_once
+from tests.support.rows import stock_of
 
 NO_REASON = "Say why the stock is corrected."
 
@@ -17,10 +18,6 @@ NO_REASON = "Say why the stock is corrected."
 def corrections(product: Product) -> list[tuple[int, int, str, str]]:
     rows = product.corrections.order_by("pk")
     return list(rows.values_list("before", "after", "reason", "username"))
-
-
-def stock_of(product: Product) -> int:
-    return Product.objects.values_list("stock", flat=True).get(pk=product.pk)
 
 
 def test_a_correction_keeps_its_reason(admin_client: Client, gloves: Product) -> None:

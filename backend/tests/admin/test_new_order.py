@@ -21,6 +21,7 @@ from tests.admin.test_actions import messages_of
 from tests.admin.test_forms import ADDRESS, FormParser, change_url, errors_of, new_line, open_form
 from tests.admin.test_order_page import history_of
 from tests.support.races import at_once
+from tests.support.rows import stock_of
 
 URL = "/admin/shop/order/add/"
 SEARCH = {"app_label": "shop", "model_name": "orderitem", "field_name": "product"}
@@ -39,10 +40,6 @@ def form_of(client: Client, customer: Customer, *lines: tuple[Product, int], **f
     for product, quantity in lines:
         form = new_line(form, product=product.pk, quantity=quantity)
     return form
-
-
-def stock_of(product: Product) -> int:
-    return Product.objects.values_list("stock", flat=True).get(pk=product.pk)
 
 
 # What it makes

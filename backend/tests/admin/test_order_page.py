@@ -20,6 +20,7 @@ from tests.admin.conftest import Clerk
 from tests.admin.test_actions import messages_of
 from tests.admin.test_forms import FormParser, add_url, change_url, errors_of, new_line, open_form, save
 from tests.admin.test_payments import cells_of, pay
+from tests.support.rows import stocks
 
 overwrite = "Somebody changed this meanwhile: it is {} now. Save again to overwrite that."
 OWN_ADDRESS = "This order has no address of its own."
@@ -41,10 +42,6 @@ def press(client: Client, order: Order, button: str, **changes: str) -> Any:
 
 def steps_of(order: Order) -> list[tuple[str, str]]:
     return list(OrderHistory.objects.filter(order=order).order_by("pk").values_list("status", "by"))
-
-
-def stocks() -> list[int]:
-    return sorted(Product.objects.values_list("stock", flat=True))
 
 
 # The status

@@ -18,6 +18,7 @@ from tests.admin.test_actions import messages_of
 from tests.admin.test_forms import ADDRESS, FormParser, change_url, errors_of, open_form
 from tests.admin.test_order_page import history_of
 from tests.support.races import session
+from tests.support.rows import stocks
 
 LIST = "/admin/shop/cart/"
 
@@ -32,10 +33,6 @@ def press(client: Client, cart: Cart, **changes: str) -> Any:
     """Press the button on the cart's page."""
     url = change_url(cart)
     return client.post(url, open_form(client, url) | changes | {"_place_order": "Place order"})
-
-
-def stocks() -> list[int]:
-    return sorted(Product.objects.values_list("stock", flat=True))
 
 
 def is_ordered(basket: Cart) -> Order:

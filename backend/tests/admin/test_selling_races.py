@@ -21,6 +21,7 @@ from tests.admin.test_actions import delete_url
 from tests.admin.test_forms import ADDRESS, add_url, change_url, errors_of, new_line, open_form
 from tests.support.calling import Caller, bearer
 from tests.support.races import at_once, meanwhile
+from tests.support.rows import stock_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,10 +67,6 @@ def press(client: Client, order: Order, button: str, **changes: str) -> Callable
     """Open the page now, to press a button later."""
     form = open_form(client, change_url(order)) | changes | {f"_{button}": button.capitalize()}
     return partial(client.post, change_url(order), form)
-
-
-def stock_of(product: Product) -> int:
-    return Product.objects.values_list("stock", flat=True).get(pk=product.pk)
 
 
 def buy(buyer: Customer) -> Placed:

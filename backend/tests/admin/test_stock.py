@@ -12,13 +12,10 @@ from shop.models import Category, Customer, Order, OrderHistory, OrderItem, Prod
 from tests.admin.test_actions import confirm, delete_url
 from tests.admin.test_forms import ADDRESS, add_url, change_url, errors_of, new_line, open_form, save
 from tests.support.races import meanwhile
+from tests.support.rows import stock_of
 
 either_way = pytest.mark.parametrize("way", ["page", "action"])
 LIVE = ["pending", "processing", "shipped", "completed"]
-
-
-def stock_of(product: Product) -> int:
-    return Product.objects.values_list("stock", flat=True).get(pk=product.pk)
 
 
 def delete(client: Client, way: str, obj: Any) -> None:

@@ -1,5 +1,7 @@
 """Ada, who lives somewhere, and what she wants to buy."""
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -36,6 +38,27 @@ def basket(ada: Customer, computer: Product, gloves: Product) -> Cart:
     CartItem.objects.create(cart=cart, product=computer, quantity=2)
     CartItem.objects.create(cart=cart, product=gloves, quantity=3)
     return cart
+
+
+@pytest.fixture
+def lines_of_basket(computer: Product, gloves: Product) -> list[dict[str, Any]]:
+    """The lines of an order of it, as JSON has them."""
+    return [
+        {
+            "product_id": computer.pk,
+            "product_name": "Handmade Wooden Computer",
+            "quantity": 2,
+            "price_per_unit": "369.35",
+            "subtotal": "738.70",
+        },
+        {
+            "product_id": gloves.pk,
+            "product_name": "Elegant Marble Gloves",
+            "quantity": 3,
+            "price_per_unit": "235.99",
+            "subtotal": "707.97",
+        },
+    ]
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from shop.models import CartItem, Customer, Order, Product
+from shop.models import CartItem, Customer, Order
 from tests.support.calling import Caller, bearer, told
+from tests.support.rows import stocks
 
 pytestmark = pytest.mark.django_db
 
@@ -14,10 +15,6 @@ NOT_FOUND = (404, {"error": "Order not found"})
 
 def path_of(order: Order) -> str:
     return f"customer/{order.customer_id}/orders/{order.pk}/cancel/"
-
-
-def stocks() -> list[int]:
-    return sorted(Product.objects.values_list("stock", flat=True))
 
 
 @pytest.mark.parametrize("status", ["pending", "processing"])

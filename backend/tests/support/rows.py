@@ -1,8 +1,8 @@
-"""Many rows at once."""
+"""Many rows at once, and the stocks of all products."""
 
 from django.db import connection
 
-from shop.models import Category
+from shop.models import Category, Product
 
 
 def fill(category: Category, rows: int) -> None:
@@ -12,3 +12,11 @@ def fill(category: Category, rows: int) -> None:
             "INSERT INTO product (name, price, category_id) SELECT 'Lamp', 1, %s FROM generate_series(1, %s)",
             [category.pk, rows],
         )
+
+
+def stock_of(product: Product) -> int:
+    return Product.objects.values_list("stock", flat=True).get(pk=product.pk)
+
+
+def stocks() -> list[int]:
+    return sorted(Product.objects.values_list("stock", flat=True))
