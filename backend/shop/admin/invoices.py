@@ -15,10 +15,10 @@ from shop.admin.packing import document_url
 from shop.orders.models import Invoice, Order
 
 
-def kept_by_invoices(who_has: str, orders: str = "") -> tuple[Count, str, str]:
-    """Return what forbids deleting what has orders with invoices; `orders` leads to these, and ends in __."""
+def kept_by_invoices(who_has: str, order: str = "") -> tuple[Count, str, str]:
+    """Return what forbids deleting an order that has invoices, or a line, from which `order` leads to it."""
     kept = "that the law wants kept"
-    return Count(f"{orders}invoices"), f"{who_has} %d invoice {kept}", f"{who_has} %d invoices {kept}"
+    return Count(f"{order}invoices"), f"{who_has} %d invoice {kept}", f"{who_has} %d invoices {kept}"
 
 
 @admin.register(Invoice)

@@ -52,14 +52,14 @@ def acts_on(payment: Payment) -> Sequence[str]:
     return ALLOWED.get(PaymentStatus(payment.status), ())
 
 
-def kept_by_payments(who_has: str, orders: str = "") -> tuple[Count, str, str]:
-    """Return what forbids deleting what has orders with payments; `orders` leads to these, and ends in __."""
-    payments = f"{orders}payments__"
+def kept_by_payments(who_has: str, order: str = "") -> tuple[Count, str, str]:
+    """Return what forbids deleting an order that has payments, or a line, from which `order` leads to it."""
+    payments = f"{order}payments__"
     # What is expired here may still be paid until its page is closed.
     can_be_paid = {f"{payments}status": PaymentStatus.EXPIRED, f"{payments}expires_at__gt": Now()}
     of_these = Q(**{f"{payments}status__in": PaymentStatus.keeping()}) | Q(**can_be_paid)
     return (
-        Count(f"{orders}payments", filter=of_these),
+        Count(f"{order}payments", filter=of_these),
         f"{who_has} %d payment that is open, paid, disputed or to be refunded",
         f"{who_has} %d payments that are open, paid, disputed or to be refunded",
     )
