@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import display_for_value
 from django.db.models import Count, Q, QuerySet
-from django.http import FileResponse, HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -193,6 +193,6 @@ class ProductAdmin(ShopAdmin):
         return csv_response("products", queryset, EXPORTED)
 
     @admin.action(permissions=["view"], description="Export selected %(verbose_name_plural)s as XLSX")
-    def export_xlsx(self, request: HttpRequest, queryset: QuerySet) -> FileResponse | None:
+    def export_xlsx(self, request: HttpRequest, queryset: QuerySet) -> StreamingHttpResponse | None:
         """Answer with the selected products as an XLSX file, if they are not too many."""
         return xlsx_response(self, request, "products", queryset, EXPORTED)

@@ -14,7 +14,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Model, QuerySet, Sum
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -424,7 +424,7 @@ class OrderAdmin(ShopAdmin):
         return csv_of_rows("order-lines", LINE_COLUMNS, line_rows(queryset))
 
     @admin.action(permissions=["view"], description="Export lines and addresses of selected orders as XLSX")
-    def export_lines_xlsx(self, request: HttpRequest, queryset: QuerySet) -> FileResponse | None:
+    def export_lines_xlsx(self, request: HttpRequest, queryset: QuerySet) -> StreamingHttpResponse | None:
         """Answer with them as an XLSX file, if they are not too many."""
         rows = line_rows(queryset)
         return xlsx_of_rows(self, request, "order-lines", LINE_COLUMNS, rows, rows_counted(queryset))

@@ -21,7 +21,7 @@ from import_export.results import RowResult
 from import_export.widgets import Widget
 
 from shop.catalog.models import ImportLine, Product
-from shop.catalog.spreadsheet import COLUMNS, UnreadableError
+from shop.catalog.spreadsheet import COLUMNS, LONGEST_CELL, UnreadableError
 from shop.database.cells import harmless, plain
 from shop.database.fields import AMOUNTS
 
@@ -30,8 +30,6 @@ NEEDED = ("name", "category", "price")
 
 LONGEST_NAME = 200
 LARGEST_INTEGER = 2**31 - 1
-LONGEST_CELL = 32_767
-"""So many characters of a text an XLSX can hold."""
 
 MONEY = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 WHOLE = re.compile(r"-?[0-9]{1,20}")

@@ -32,6 +32,9 @@ OF_CELLS = ("xl/worksheets/", "xl/sharedStrings")
 LAST_ROW = 1_048_576
 """A sheet has no more rows; one that says so would have millions made up before it."""
 
+LONGEST_CELL = 32_767
+"""So many characters of a text an XLSX can hold."""
+
 SEPARATORS = ",;\t"
 
 NOT_UTF_8 = "The file is neither an XLSX nor text in UTF-8: save it as XLSX, or as “CSV UTF-8”."

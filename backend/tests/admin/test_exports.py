@@ -2,7 +2,11 @@
 
 import csv
 import io
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from django.db import connection
@@ -11,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from openpyxl import load_workbook
 
 from shop.admin import xlsx_export
+from shop.admin.csv_export import ROWS_AT_ONCE
 from shop.models import Customer, Delivery, Order, OrderItem, Product
 from tests.admin.conftest import Clerk
 
@@ -31,7 +36,45 @@ def test_an_xlsx_has_no_end_of_rows(
         {"action": "export_xlsx", "_selected_action": [gloves.pk, computer.pk]},
         follow=True,
     )
-    assert "An XLSX has at most 1 rows here" in answer.content.decode()
+    assert "An XLSX has at most 1 rows: export as CSV, or select less." in answer.content.decode()
+
+
+def test_an_xlsx_is_sent_while_its_rows_are_read() -> None:
+    """Of the rows few are in memory, and the first bytes are there before the last row."""
+    read = 0
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        nonlocal read
+        for read in range(1, 3 * ROWS_AT_ONCE + 1):
+            yield (read, "Straße", None, date(2025, 11, 26), Decimal("0.10"))
+
+    parts = xlsx_export.xlsx_parts("abcde", rows())
+    file = next(parts)
+    assert file
+    assert read < 1.5 * ROWS_AT_ONCE
+    with ZipFile(io.BytesIO(b"".join([file, *parts]))) as package:
+        assert package.testzip() is None
+    sheet = load_workbook(io.BytesIO(b"".join(xlsx_export.xlsx_parts("abcde", rows())))).active
+    assert sheet.max_row == 3 * ROWS_AT_ONCE + 1
+    cells = [cell.value for cell in sheet[sheet.max_row]]
+    assert cells == [3 * ROWS_AT_ONCE, "Straße", None, datetime(2025, 11, 26), 0.1]
+    assert sheet["D2"].number_format == "yyyy-mm-dd"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("=1+1", "=1+1"),
+        ("#N/A", "#N/A"),
+        (" <b>&amp;]]>\"' ", " <b>&amp;]]>\"' "),
+        ("a\0b\x0bc\uffffd", "a�b�c�d"),
+        ("two\nlines\tand a tab 🧤", "two\nlines\tand a tab 🧤"),
+        ("1" * 40_000, "1" * 32_767),
+    ],
+)
+def test_a_text_in_an_xlsx(text: str, shown: str) -> None:
+    sheet = load_workbook(io.BytesIO(b"".join(xlsx_export.xlsx_parts(["name"], [[text]])))).active
+    assert (sheet["A2"].value, sheet["A2"].data_type) == (shown, "s")
 
 
 HEADER = [
@@ -74,7 +117,7 @@ def test_orders_with_lines_and_address(
     assert rows == [
         HEADER,
         [
-            *(str(empty.pk), "2025-11-27", "pending", "0.00" if form == "csv" else "0", str(jonas.pk)),
+            *(str(empty.pk), "2025-11-27", "pending", "0.00" if form == "csv" else "0.0", str(jonas.pk)),
             *("jonas@example.com", *[""] * 12),
         ],
         [*order_cells, *address, str(gloves.pk), "Elegant Marble Gloves", "2", "235.99", "471.98"],

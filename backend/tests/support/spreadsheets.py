@@ -8,7 +8,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from openpyxl import Workbook
 
-from shop.admin.xlsx_export import xlsx_file as xlsx_export_file
+from shop.admin.xlsx_export import xlsx_parts
 
 
 def csv_file(*rows: Iterable[Any], separator: str = ",", encoding: str = "utf-8-sig") -> bytes:
@@ -38,5 +38,4 @@ def repacked(file: bytes, changes: Mapping[str, Callable[[bytes], bytes]]) -> by
 
 def xlsx_export(table: Sequence[Iterable[Any]]) -> bytes:
     """As the admin exports it, where a text is never a formula."""
-    with xlsx_export_file(table[0], table[1:]) as file:
-        return file.read()
+    return b"".join(xlsx_parts(table[0], table[1:]))
