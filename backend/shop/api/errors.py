@@ -12,6 +12,7 @@ from shop.api.accept import PROBLEM, wants_problem
 
 RETRY_AFTER_SECONDS = 5
 DATABASE_AWAY = "The database is not available"
+BUSY = "Something that this needs is being changed at this moment"
 
 
 class ApiError(Exception):

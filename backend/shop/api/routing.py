@@ -17,10 +17,10 @@ from django.middleware.security import SecurityMiddleware
 from django.urls import Resolver404, URLPattern, is_valid_path, path, resolve
 
 from shop.api.audience import EVERYBODY
-from shop.api.errors import ApiError, error, method_not_allowed, tell, unavailable
+from shop.api.errors import BUSY, ApiError, error, method_not_allowed, tell, unavailable
 from shop.api.query import parse_query
 from shop.api.reading import PUBLIC, json_answer
-from shop.database.errors import is_outage
+from shop.database.errors import is_lock_conflict, is_outage
 
 API_ROOT = "/shop/api/"
 READING = ("GET", "HEAD")
@@ -121,7 +121,9 @@ def json_api(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callabl
         except ApiError as refusal:
             response = refusal.response()
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is told and logged as Django does
-            if is_outage(failure):
+            if is_lock_conflict(failure):
+                response = unavailable(BUSY)
+            elif is_outage(failure):
                 response = unavailable()
             else:
                 status = HTTPStatus(response_for_exception(request, failure).status_code)

@@ -38,10 +38,11 @@ IMPORT_LIFETIME = timedelta(days=7)
 
 KINDS = ("new", "changed", "unchanged", "wrong")
 
-# Nobody may delete one meanwhile.
-LOCK_CATEGORIES = """
+# Nobody may delete a category meanwhile. Foreign keys are checked with each statement: at the end all wait.
+BEGIN = """
 SET LOCAL statement_timeout = 0;
 SET LOCAL lock_timeout = 0;
+SET CONSTRAINTS ALL IMMEDIATE;
 SELECT FROM category
 WHERE category_id IN (SELECT category_id FROM import_line WHERE product_import_id = %(import)s)
 ORDER BY category_id FOR KEY SHARE
@@ -118,7 +119,8 @@ SELECT count(*) FROM added
 LOG = """
 INSERT INTO django_admin_log
     (action_time, user_id, content_type_id, object_id, object_repr, action_flag, change_message)
-SELECT statement_timestamp(), auth_user.id, %(type)s, product_id, product.name, %(change)s,
+SELECT statement_timestamp(), auth_user.id, %(type)s, product_id,
+    coalesce(import_line.name, product.name), %(change)s,
     %(title)s || ': ' || concat_ws(', ',
         'name' || left(seen_name, 0),
         'category' || left(seen_category_id::text, 0),
@@ -296,7 +298,7 @@ def write(import_id: int) -> None:
 def write_products(product_import: ProductImport) -> None:
     """Write what the lines of an import say; raise ConflictError if something is not as it was seen.
 
-    The new products come first: for them nobody waits, while who wants one of the others does until the end.
+    The products that are changed come last: from then on who wants one of them waits for the end.
     """
     known: dict[str, Any] = {
         "import": product_import.pk,
@@ -308,20 +310,21 @@ def write_products(product_import: ProductImport) -> None:
         "change": CHANGE,
     }
     with connection.cursor() as cursor:
-        cursor.execute(LOCK_CATEGORIES, known)
+        cursor.execute(BEGIN, known)
         refuse_conflicts(cursor, known)  # at once, where there are some already
         cursor.execute(INSERT, known)
         (new,) = cursor.fetchone()
+        cursor.execute(LOG, known)
+        ImportPart.objects.filter(product_import=product_import).delete()
+        moved(product_import.pk, ImportStatus.APPLYING, status=ImportStatus.DONE)
         cursor.execute(LOCK_PRODUCTS, known)
         refuse_conflicts(cursor, known)
+        cursor.execute(CORRECT, known)  # its foreign key would have to wait for who deletes a product
         cursor.execute(UPDATE, known)
         changed = cursor.rowcount
-        write_history(cursor, known)
     if (new, changed) != (product_import.new, product_import.changed):
         message = "other lines were written than the preview counted"
         raise RuntimeError(message)
-    ImportPart.objects.filter(product_import=product_import).delete()
-    moved(product_import.pk, ImportStatus.APPLYING, status=ImportStatus.DONE)
 
 
 def refuse_conflicts(cursor: CursorWrapper, known: Mapping[str, Any]) -> None:
@@ -329,12 +332,6 @@ def refuse_conflicts(cursor: CursorWrapper, known: Mapping[str, Any]) -> None:
     cursor.execute(CONFLICTS, known)
     if conflicts := cursor.fetchall():
         raise ConflictError([(line, problem) for line, problem, _ in conflicts], conflicts[0][2])
-
-
-def write_history(cursor: CursorWrapper, known: Mapping[str, Any]) -> None:
-    """Write into the log of each product what was changed, and keep why a stock is another."""
-    cursor.execute(LOG, known)
-    cursor.execute(CORRECT, known)
 
 
 def prune_imports() -> dict[str, int]:

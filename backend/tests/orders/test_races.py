@@ -13,6 +13,7 @@ from django.test import Client
 
 from shop.carts import cart as carts
 from shop.carts.cart import OutOfStockError
+from shop.catalog.importing import apply, begin
 from shop.database.refusal import MissingError
 from shop.models import Cart, CartItem, Category, Customer, Delivery, Order, OrderHistory, OrderItem, Product
 from shop.orders.books import faults
@@ -21,7 +22,9 @@ from shop.orders.erasure import OpenOrdersError, erase
 from shop.orders.models import Actor, OrderStatus
 from shop.orders.workflow import IllegalTransitionError, NotCancellableError, cancel, set_status
 from tests.support.calling import Caller, bearer
-from tests.support.races import at_once, crowd, meanwhile
+from tests.support.jobs import do_jobs
+from tests.support.races import at_once, crowd, meanwhile, session
+from tests.support.spreadsheets import csv_file
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,6 +56,50 @@ def buy(buyer: Customer, total: Decimal | None = None) -> Placed:
 
 def kinds(results: list[Any]) -> Counter[str]:
     return Counter(type(result).__name__ for result in results)
+
+
+def test_a_checkout_does_not_wait_for_long(client: Client, gloves: Product) -> None:
+    """Whoever holds a product, as an import does: the answer says when to come back; the key is unused."""
+    (buyer,) = customers(1)
+    (cart,) = carts_of([buyer])
+    CartItem.objects.create(cart=cart, product=gloves, quantity=3)
+    caller = Caller(client, bearer(buyer))
+    path, body = f"customer/{buyer.pk}/orders/", {"expected_total": "707.97"}
+    with session() as other, connection.cursor() as cursor:
+        other.execute("SELECT FROM product FOR NO KEY UPDATE")
+        cursor.execute("SET lock_timeout = '100ms'")
+        try:
+            answer = caller.post(path, body, Idempotency_Key="one")
+        finally:
+            cursor.execute("RESET lock_timeout")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.json() == {"error": "Something that this needs is being changed at this moment"}
+    assert (stock_of(gloves), Order.objects.count(), cart.items.count()) == (58, 0, 1)
+    assert caller.post(path, body, Idempotency_Key="one").status_code == 201
+    assert (stock_of(gloves), Order.objects.count()) == (55, 1)
+
+
+def test_an_import_while_customers_buy(home: Category) -> None:
+    """Both come through: the orders have the prices of before or after, and nothing is lost of the stock."""
+    lamps = Product.objects.bulk_create(
+        Product(name=f"Lamp {number}", price=1, stock=100, category=home) for number in range(20)
+    )
+    lines = [[lamp.pk, "2"] for lamp in reversed(lamps)]
+    sent = begin(file=[csv_file(["product_id", "price"], *lines)], name="prices.csv", user_id=0)
+    do_jobs()
+    buyers = customers(32)
+    for number, cart in enumerate(carts_of(buyers)):
+        some = (lamps[number % 20], lamps[(7 * number + 3) % 20], lamps[19 - number % 20])
+        CartItem.objects.bulk_create(CartItem(cart=cart, product=lamp, quantity=1) for lamp in set(some))
+    bought = CartItem.objects.count()
+    apply(sent.pk)
+    results = at_once(lambda: crowd(16, buy, buyers), do_jobs)
+    assert kinds(results[0]) == {"Placed": 32}
+    sent.refresh_from_db()
+    assert (sent.status, results[1]) == ("done", 1)
+    assert set(Product.objects.values_list("price", flat=True)) == {Decimal(2)}
+    assert set(OrderItem.objects.values_list("price_per_unit", flat=True)) <= {Decimal(1), Decimal(2)}
+    assert sum(stock_of(lamp) for lamp in lamps) == 20 * 100 - bought
 
 
 def stock_of(product: Product) -> int:
