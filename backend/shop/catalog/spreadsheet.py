@@ -5,7 +5,7 @@ What it may do to the worker is bounded: a file of 20 MB may unpack to a thousan
 
 import csv
 import io
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import IO, Any, NamedTuple
@@ -31,6 +31,9 @@ OF_CELLS = ("xl/worksheets/", "xl/sharedStrings")
 
 LAST_ROW = 1_048_576
 """A sheet has no more rows; one that says so would have millions made up before it."""
+
+MOST_CELLS = 100
+"""Of a line. openpyxl makes up 16,383 empty ones before a single one in the last column."""
 
 LONGEST_CELL = 32_767
 """So many characters of a text an XLSX can hold."""
@@ -74,6 +77,12 @@ def open_sheet(file: IO[bytes]) -> Sheet:
     return Sheet(total, csv_rows(file))
 
 
+def refuse_wide(number: int, row: Sequence[Any]) -> None:
+    if len(row) > MOST_CELLS:
+        message = f"Line {number} has more than {MOST_CELLS} cells: save the table of products alone."
+        raise UnreadableError(message)
+
+
 def csv_rows(file: IO[bytes]) -> Generator[tuple[int, list[str]]]:
     """Yield the rows of a CSV, whose first line shows what separates cells."""
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
@@ -83,6 +92,7 @@ def csv_rows(file: IO[bytes]) -> Generator[tuple[int, list[str]]]:
         text.seek(0)
         separator = max(SEPARATORS, key=first.count)
         for number, row in enumerate(csv.reader(text, delimiter=separator, strict=True), 1):
+            refuse_wide(number, row)
             yield number, row
     except UnicodeDecodeError:
         raise UnreadableError(NOT_UTF_8) from None
@@ -120,6 +130,7 @@ def xlsx_rows(sheet: Any) -> Generator[tuple[int, list[str]]]:
             raise UnreadableError(NOT_XLSX) from None
         if number > LAST_ROW:
             raise UnreadableError(NOT_XLSX)
+        refuse_wide(number, row)
         yield number, [as_text(cell) for cell in row]
 
 

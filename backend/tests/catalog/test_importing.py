@@ -208,6 +208,7 @@ def test_a_hundred_wrong_lines_are_named(home: Category) -> None:
 
 
 KNOWN = "There are: product_id, name, category, price, stock, description."
+TOO_WIDE = "has more than 100 cells: save the table of products alone."
 FILES = {
     "": "There is no line below the names of the columns.",
     "\r\n\r\n": "There is no line below the names of the columns.",
@@ -218,6 +219,7 @@ FILES = {
     "name,Name\r\na,b\r\n": "The column name is there twice.",
     'name,price\r\n"a,1\r\n': "Line 2 is no CSV, and what follows cannot be read: unexpected end of data.",
     'name,price\r\n"a"b,1\r\n': "Line 2 is no CSV, and what follows cannot be read: ',' expected after '\"'.",
+    f"name,price\r\na,1{',' * 99}\r\n": f"Line 2 {TOO_WIDE}",
     "%PDF-1.7": f"There is no column “%pdf-1.7” (the 1. of the first line). {KNOWN}",
 }
 
@@ -267,6 +269,7 @@ LONG_CELL = b"<sheetData><row><c t='str'><v>" + b"0" * 300_000 + b"</v></c></row
             spreadsheet.NOT_XLSX,
         ),
         (SHEET, lambda sheet: sheet.replace(b'r="2"', b'r="99999999999"'), spreadsheet.NOT_XLSX),
+        (SHEET, lambda sheet: sheet.replace(b'r="B2"', b'r="XFD2"'), f"Line 2 {TOO_WIDE}"),
         (SHEET, lambda sheet: sheet[:-30], spreadsheet.NOT_XLSX),
         ("xl/workbook.xml", lambda _: b"<a/>", spreadsheet.NOT_XLSX),
         ("[Content_Types].xml", lambda _: b"", spreadsheet.NOT_XLSX),
@@ -300,6 +303,15 @@ def test_a_spreadsheet_may_separate_cells_by_other_signs(gloves: Product, separa
     assert counts(check(csv_file(*lines, separator=separator))) == ("ready", 0, 1, 0, 0)
     found = check(csv_file(["product_id", "price"], [gloves.pk, "2,50"], separator=separator))
     assert found.problems == [[2, "price: “2,50” is no number such as 1234.50, with no comma"]]
+
+
+def test_line_ends_may_be_mixed_and_cells_long(gloves: Product, computer: Product) -> None:
+    long = "ü" * 32_767
+    file = f"product_id;description\n{gloves.pk};{long}\r\n\r{computer.pk};'=1".encode("utf-8-sig")
+    found = check(file)
+    assert counts(found) == ("ready", 0, 2, 0, 0)
+    changes = found.lines.order_by("line").values_list("product_id", "description")
+    assert list(changes) == [(gloves.pk, long), (computer.pk, "=1")]
 
 
 def test_more_lines_than_there_may_be(home: Category, monkeypatch: pytest.MonkeyPatch) -> None:
