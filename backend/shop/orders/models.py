@@ -65,9 +65,9 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def to_pack(self) -> Self:
         """Keep what may be sent: paid, or on account and new; nothing whose money went back, or may go."""
-        delivery = Delivery.objects.filter(order=models.OuterRef("pk"))
-        online = delivery.exclude(payment_provider=PaymentProvider.INVOICE)
-        on_account = Q(~models.Exists(online), status=OrderStatus.PENDING)
+        # Joined: of a subquery under OR PostgreSQL would read all deliveries, for however few orders.
+        by_invoice = Q(delivery=None) | Q(delivery__payment_provider=PaymentProvider.INVOICE)
+        on_account = by_invoice & Q(status=OrderStatus.PENDING)
         paid = Payment.objects.filter(order=models.OuterRef("order"), status=PaymentStatus.PAID)
         lost = Payment.objects.filter(
             ~models.Exists(paid), order=models.OuterRef("pk"), status__in=PaymentStatus.lost()

@@ -50,3 +50,7 @@ def test_what_is_to_be_packed_and_what_is_not_paid(deborah: Customer) -> None:
             expected["unpaid"].add(order.pk)
     assert set(Order.objects.to_pack().values_list("pk", flat=True)) == expected["to_pack"]
     assert set(Order.objects.unpaid().values_list("pk", flat=True)) == expected["unpaid"]
+
+
+def test_to_find_what_is_to_be_packed_takes_no_look_at_all_deliveries() -> None:
+    assert "SubPlan" not in Order.objects.to_pack()[:1].explain()
