@@ -20,6 +20,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import BadRequest, ValidationError
+from django.core.paginator import Page, Paginator
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import (
     CASCADE,
@@ -343,10 +344,21 @@ class SafeAdmin(admin.ModelAdmin):
         return self.write(request, action, self.lock_to_delete, selected)
 
 
+class KeysFirst(Paginator):
+    """Finds the keys of a page's rows in an index, then these rows: those before are not looked at."""
+
+    def page(self, number: int | str) -> Page:
+        page = super().page(number)
+        keys = list(page.object_list.values_list("pk", flat=True))  # type: ignore[attr-defined]
+        page.object_list = self.object_list.filter(pk__in=keys)  # type: ignore[attr-defined]
+        return page
+
+
 class ShopAdmin(OptimisticLocking, SafeAdmin):
     """The admin of any table of the shop."""
 
     form = ShopForm
+    paginator = KeysFirst
     show_full_result_count = False
 
     link_lookups: Sequence[str] = ()

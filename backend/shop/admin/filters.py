@@ -10,14 +10,13 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
-from django.core.paginator import Paginator
 from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
 
-from shop.admin.base import number_in
+from shop.admin.base import KeysFirst, number_in
 from shop.admin.forms import RowChoiceField
 from shop.catalog.models import Category, Product, in_dictionary_order
 from shop.database.fields import ZERO
@@ -152,7 +151,7 @@ class CategoryFilter(FormFilter):
         return orders.with_category(asked["category"]) if asked else orders
 
 
-class SummingPaginator(Paginator):
+class SummingPaginator(KeysFirst):
     """Adds up the amounts of orders in the query that counts them, unless these are all of the shop."""
 
     total: Decimal | None = None

@@ -108,6 +108,7 @@ class OrderAdmin(ShopAdmin):
     readonly_fields = ("status", "total_amount", "address")
     inlines = (OrderItemInline,)
     list_display = ("order_id", "order_date", "its_customer", "status", "total_amount")
+    sortable_by = ("order_id", "order_date", "its_customer")
     list_filter = ("status", DayFilter, PaidFilter, ProductFilter, CategoryFilter)
     link_lookups = ("status__exact", "customer__exact", "from", "to", "paid", "product", "category")
     show_facets = admin.ShowFacets.NEVER
@@ -436,6 +437,7 @@ class OrderItemAdmin(Subtotal, ShopAdmin):
 
     fields = ("order", "product", "quantity", "price_per_unit")
     list_display = ("order_item_id", "its_order", "product", "quantity", "price_per_unit", "subtotal")
+    sortable_by = ("order_item_id", "its_order", "product")
     search_fields = ("product__name",)
     search_help_text = "The number of an order, or the name of a product"
     number_field = "order_id"

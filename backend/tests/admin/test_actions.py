@@ -154,10 +154,10 @@ def test_any_number_of_orders_moves_in_the_same_statements(
     url = reverse("admin:shop_order_changelist")
     selection = {"action": "cancel", "_selected_action": "1", "select_across": "1", "index": "0"}
     ContentType.objects.get_for_model(Order)  # which is remembered
-    # Session and user, what the list counts, the selection, the lock, the UPDATE, the history, the
-    # payments, the lines, the invoices, the log; the rest are the two transactions, each with a beginning
-    # and an end.
-    with django_assert_num_queries(10 + 7):
+    # Session and user, what the list counts, the keys of its page, the selection, the lock, the UPDATE, the
+    # history, the payments, the lines, the invoices, the log; the rest are the two transactions, each with
+    # a beginning and an end.
+    with django_assert_num_queries(11 + 7):
         admin_client.post(f"{url}?q=deborah", selection)
     assert Order.objects.filter(status="cancelled").count() == 84
     assert LogEntry.objects.count() == 63

@@ -8,6 +8,7 @@ from itertools import product
 from urllib.parse import quote
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.db.models import Model
 from django.test import Client
@@ -118,6 +119,38 @@ def test_customers_can_be_sorted_by_their_orders(
     john = Customer.objects.create(first_name="John", last_name="Doe", email="john@example.com")
     assert keys_of(admin_client, Customer, o="7") == [john.pk, deborah.pk]
     assert keys_of(admin_client, Customer, o="-7") == [deborah.pk, john.pk]
+
+
+@pytest.mark.parametrize("table", [Customer, Order])
+def test_of_the_pages_before_nothing_but_keys_is_looked_at(
+    table: type[Model],
+    admin_client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    monkeypatch.setattr(admin.site.get_model_admin(table), "list_per_page", 1)
+    for name in ("Adams", "Brown"):
+        customer = Customer.objects.create(first_name="Jo", last_name=name, email=f"{name}@example.com")
+        Order.objects.create(customer=customer, order_date=date(2026, 1, 2 if name == "Adams" else 1))
+    with django_assert_max_num_queries(12) as queries:
+        assert keys_of(admin_client, table, p=2) == [table._default_manager.latest("pk").pk]
+    (cut,) = [query["sql"] for query in queries.captured_queries if "OFFSET 1" in query["sql"]]
+    name, key = table._meta.db_table, table._meta.pk.column
+    assert cut.startswith(f'SELECT "{name}"."{key}" AS "pk" FROM "{name}" ORDER BY')
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        (Order, ["order_id", "order_date", "its_customer"]),
+        (OrderItem, ["order_item_id", "its_order", "product"]),
+    ],
+)
+def test_what_there_are_millions_of_is_sorted_by_what_has_an_index(
+    table: type[Model], columns: list[str], admin_client: Client, order: Order
+) -> None:
+    page = admin_client.get(page_url(table, "changelist")).content.decode()
+    assert re.findall(r'class="sortable column-(\w+)', page) == columns
 
 
 def test_list_of_categories(admin_client: Client, gloves: Product, electronics: Category) -> None:
