@@ -15,6 +15,7 @@ from pytest_django.live_server_helper import LiveServer
 from selenium.webdriver import Chrome
 
 from shop.admin.packing import DOCUMENTS, document_url
+from shop.admin.roles import ensure_roles
 from shop.models import Cart, ImportLine, Order, Payment, Product, ProductImport
 from shop.orders.invoices import make_invoices
 
@@ -116,6 +117,17 @@ def test_the_page_of_an_import_with_wrong_lines(look: Callable[[str], Wrong]) ->
 @pytest.mark.parametrize("name", ["history", "delete"])
 def test_the_other_pages_of_a_row(name: str, look: Callable[[str], Wrong], placed: Order) -> None:
     assert look(reverse(f"admin:shop_order_{name}", args=[placed.pk])) == {}
+
+
+def test_an_order_for_who_packs(
+    browser: Chrome, look: Callable[[str], Wrong], client: Client, placed: Order
+) -> None:
+    ensure_roles()
+    packer = User.objects.create_user("packer", is_staff=True)
+    packer.groups.add(Group.objects.get(name="Packing"))
+    client.force_login(packer)
+    browser.add_cookie({"name": "sessionid", "value": client.cookies["sessionid"].value})
+    assert look(reverse("admin:shop_order_change", args=[placed.pk])) == {}
 
 
 def test_the_page_that_erases(look: Callable[[str], Wrong], order: Order) -> None:

@@ -34,3 +34,7 @@ document.getElementById("searchbar")?.setAttribute("aria-label", "Search");
 for (const header of document.querySelectorAll("th.original")) {
     header.innerHTML = '<span class="visually-hidden">Line</span>';
 }
+// Above the boxes that delete a line, where the user may delete none.
+for (const header of document.querySelectorAll("thead th:empty")) {
+    header.replaceWith(document.createElement("td"));
+}
