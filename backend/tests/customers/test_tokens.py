@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import jwt
@@ -93,18 +94,14 @@ def test_the_spelling_of_an_address_does_not_matter(api: Caller, deborah: Custom
     assert sign_in(api, email).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "name", ["nobody", "", "x" * 20_000, "ﷺ🛒", "%s%n\r\n", "a\nb\x1f", "a@b.example", "clerk\u00a0"]
-)
-@pytest.mark.parametrize("password", ["", "wrong", f" {RIGHT}", "x" * 20_000, "🛒"])
-def test_any_text_may_be_wrong(
-    api: Caller, deborah: Customer, clerk: User, settings: Settings, name: str, password: str
-) -> None:
+def test_any_text_may_be_wrong(api: Caller, deborah: Customer, clerk: User, settings: Settings) -> None:
     settings.SHOP_RATE_LIMITS = "off"
-    for kind, error in (("email", WRONG_EMAIL), ("username", WRONG_NAME)):
-        answer = api.post("token/", {kind: name, "password": password})
-        assert told(answer) == (401, error)
-        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    names = ("nobody", "", "x" * 20_000, "ﷺ🛒", "%s%n\r\n", "a\nb\x1f", "a@b.example", "clerk\u00a0")
+    for name, password in product(names, ("", "wrong", f" {RIGHT}", "x" * 20_000, "🛒")):
+        for kind, error in (("email", WRONG_EMAIL), ("username", WRONG_NAME)):
+            answer = api.post("token/", {kind: name, "password": password})
+            assert told(answer) == (401, error), (kind, name, password)
+            assert answer.headers["WWW-Authenticate"] == "Bearer", (kind, name, password)
 
 
 @pytest.mark.parametrize(
@@ -226,11 +223,11 @@ def with_claims(access: str, changes: dict[str, Any]) -> str:
     return jwt.api_jws.encode(payload.encode(), key(), "HS256", headers={"typ": "at+jwt"})
 
 
-@pytest.mark.parametrize("changes", HOSTILE, ids=lambda changes: str(changes)[:40])
-def test_other_claims_are_refused(api: Caller, deborah: Customer, changes: dict[str, Any]) -> None:
+def test_other_claims_are_refused(api: Caller, deborah: Customer) -> None:
     access = sign_in(api).json()["access"]
     assert lives(with_claims(access, {}), deborah)
-    assert not lives(with_claims(access, changes), deborah)
+    for changes in HOSTILE:
+        assert not lives(with_claims(access, changes), deborah), changes
 
 
 def test_no_claim_breaks_anything(api: Caller, deborah: Customer) -> None:
