@@ -108,12 +108,12 @@ BAD: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "fields"), BAD, ids=lambda part: str(part)[:30])
-def test_what_is_bad_is_named(anybody: Caller, change: dict[str, Any], fields: dict[str, list[str]]) -> None:
-    answer = anybody.post("customer/", NEW | {"last_name": "Lovelace"} | change)
-    names = ", ".join(sorted(fields))
-    assert told(answer) == (400, {"error": f"Not valid: {names}", "fields": fields})
-    assert not Customer.objects.exists()
+def test_what_is_bad_is_named(anybody: Caller) -> None:
+    for change, fields in BAD:
+        answer = anybody.post("customer/", NEW | {"last_name": "Lovelace"} | change)
+        error = f"Not valid: {', '.join(sorted(fields))}"
+        assert told(answer) == (400, {"error": error, "fields": fields}), change
+        assert not Customer.objects.exists(), change
 
 
 def test_what_is_missing_is_named(anybody: Caller) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPResponse
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -48,28 +49,27 @@ def ask(method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
     return Answer(int(status[:3]), dict(fields), content)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *(f"a/b; charset={name}" for name in ("hex", "undefined", "rot13", "zlib", "idna\0", "nope", "\xff")),
-        "a/b; charset*=utf-8''%00",
-        "a/b; charset*=nope''x",
-        "a/b; charset*=hex''x",
-        "a/b; charset*=x; charset*0=y",
-    ],
-)
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_content_type_without_sense_is_a_bad_request(method: str, kind: str) -> None:
-    for path in (API, f"{API}?limit=1", "/shop/api/nope/"):
-        answer = ask(method, path, CONTENT_TYPE=kind)
-        assert (answer.status, answer.headers["Content-Type"]) == (400, "application/json")
-        assert json.loads(answer.body) == {"error": "The Content-Type makes no sense"}
-        assert len(answer.headers["X-Request-ID"]) == 32
-    answer = ask(method, f"{PAGE}?next=/", CONTENT_TYPE=kind)
-    assert answer.status == 400
-    assert answer.headers["Content-Type"].startswith("text/html")
-    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
-    assert len(answer.headers["X-Request-ID"]) == 32
+SENSELESS = [
+    *(f"a/b; charset={name}" for name in ("hex", "undefined", "rot13", "zlib", "idna\0", "nope", "\xff")),
+    "a/b; charset*=utf-8''%00",
+    "a/b; charset*=nope''x",
+    "a/b; charset*=hex''x",
+    "a/b; charset*=x; charset*0=y",
+]
+
+
+def test_a_content_type_without_sense_is_a_bad_request() -> None:
+    for kind, method in product(SENSELESS, ("GET", "HEAD")):
+        for path in (API, f"{API}?limit=1", "/shop/api/nope/"):
+            answer = ask(method, path, CONTENT_TYPE=kind)
+            assert (answer.status, answer.headers["Content-Type"]) == (400, "application/json"), (kind, path)
+            assert json.loads(answer.body) == {"error": "The Content-Type makes no sense"}, (kind, path)
+            assert len(answer.headers["X-Request-ID"]) == 32, (kind, path)
+        answer = ask(method, f"{PAGE}?next=/", CONTENT_TYPE=kind)
+        assert answer.status == 400, kind
+        assert answer.headers["Content-Type"].startswith("text/html"), kind
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"], kind
+        assert len(answer.headers["X-Request-ID"]) == 32, kind
 
 
 @pytest.mark.parametrize(
