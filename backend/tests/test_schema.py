@@ -196,11 +196,19 @@ NOT_PYTHON = [
 ]
 
 
-@pytest.mark.parametrize(("name", "statement"), NOT_PYTHON)
-def test_what_python_cannot_hold_is_refused(name: str, statement: str, order: Order, cart: Cart) -> None:
-    with pytest.raises(IntegrityError) as refusal, transaction.atomic():
-        sql(statement)
-    assert refusal.value.__cause__.diag.constraint_name == name  # type: ignore[union-attr]
+def broken_by(statement: str) -> str | None:
+    """Return the name of the rule that refuses a statement."""
+    try:
+        with transaction.atomic():
+            sql(statement)
+    except IntegrityError as refusal:
+        return str(refusal.__cause__.diag.constraint_name)  # type: ignore[union-attr]
+    return None
+
+
+def test_what_python_cannot_hold_is_refused(order: Order, cart: Cart) -> None:
+    for name, statement in NOT_PYTHON:
+        assert broken_by(statement) == name, statement
 
 
 @pytest.mark.parametrize("column", ["product.price", "order.total_amount", "order_item.price_per_unit"])
@@ -224,12 +232,10 @@ def test_the_lists_show_the_first_and_the_last_day(
         assert admin_client.get(f"/admin/shop/{path}").status_code == 200
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_rule_is_refused_by_its_name(name: str, order: Order, cart: Cart) -> None:
+def test_a_broken_rule_is_refused_by_its_name(order: Order, cart: Cart) -> None:
     sql("SET CONSTRAINTS ALL IMMEDIATE")
-    with pytest.raises(IntegrityError) as refusal, transaction.atomic():
-        sql(BROKEN[name])
-    assert refusal.value.__cause__.diag.constraint_name == name  # type: ignore[union-attr]
+    for name, statement in BROKEN.items():
+        assert broken_by(statement) == name
 
 
 def test_every_rule_of_the_tables_is_broken_above() -> None:
