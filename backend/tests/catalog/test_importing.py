@@ -168,14 +168,14 @@ CELLS = [
 ]
 
 
-@pytest.mark.parametrize(("column", "cell", "problem"), CELLS)
-def test_what_a_cell_cannot_be(gloves: Product, column: str, cell: str, problem: str) -> None:
-    line = {"product_id": str(gloves.pk), "name": "New name"} | {column: cell}
-    found = check(csv_file(line, line.values()))
-    assert found.problems == [[2, problem]]
-    assert counts(found) == ("refused", 0, 0, 0, 1)
-    assert not apply(found.pk)
-    assert Product.objects.get().name == "Elegant Marble Gloves"
+def test_what_a_cell_cannot_be(gloves: Product) -> None:
+    for column, cell, problem in CELLS:
+        line = {"product_id": str(gloves.pk), "name": "New name"} | {column: cell}
+        found = check(csv_file(line, line.values()))
+        assert found.problems == [[2, problem]]
+        assert counts(found) == ("refused", 0, 0, 0, 1), problem
+        assert not apply(found.pk), problem
+        assert Product.objects.get().name == "Elegant Marble Gloves", problem
 
 
 def test_all_that_is_wrong_in_a_line_is_said(gloves: Product) -> None:
@@ -224,10 +224,10 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("text", FILES)
-def test_a_file_that_is_no_table_of_products(text: str) -> None:
-    found = check(text.encode())
-    assert (found.status, found.reason) == ("refused", FILES[text])
+def test_a_file_that_is_no_table_of_products() -> None:
+    for text, reason in FILES.items():
+        found = check(text.encode())
+        assert (found.status, found.reason) == ("refused", reason), text
 
 
 @pytest.mark.parametrize(
