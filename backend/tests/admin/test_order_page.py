@@ -153,16 +153,15 @@ def test_a_stale_button_says_what_the_order_is_now(admin_client: Client, placed:
 
 
 @pytest.mark.parametrize("status", ["pending", "shipped", "completed", "cancelled"])
-@pytest.mark.parametrize("seen", [None, "", "zzz", "\0", "completed"])
-def test_a_forged_button(admin_client: Client, placed: Order, status: str, seen: str | None) -> None:
+def test_a_forged_button(admin_client: Client, placed: Order, status: str) -> None:
     Order.objects.update(status=status)
-    form = open_form(admin_client, change_url(placed))
+    form = open_form(admin_client, change_url(placed)) | {"_process": "Process"}
     form.pop("seen_status", None)
-    form |= {"_process": "Process"} | ({} if seen is None else {"seen_status": seen})
-    response = admin_client.post(change_url(placed), form)
-    assert errors_of(response) == [faster.format(status)]
-    placed.refresh_from_db()
-    assert placed.status == status
+    for seen in ({}, *({"seen_status": text} for text in ("", "zzz", "\0", "completed"))):
+        response = admin_client.post(change_url(placed), form | seen)
+        assert errors_of(response) == [faster.format(status)], seen
+        placed.refresh_from_db()
+        assert placed.status == status, seen
 
 
 def test_who_may_only_look_has_no_buttons(clerk: Clerk, placed: Order) -> None:

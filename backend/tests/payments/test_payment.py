@@ -211,12 +211,12 @@ def test_where_a_page_may_lead(buyer: Caller, placed: Order, settings: Settings,
     assert Payment.objects.get().return_url == url.strip()
 
 
-@pytest.mark.parametrize("url", OTHER_URLS)
-def test_where_it_may_not(buyer: Caller, placed: Order, settings: Settings, url: Any) -> None:
+def test_where_it_may_not(buyer: Caller, placed: Order, settings: Settings) -> None:
     settings.CORS_ALLOWED_ORIGINS = ["http://localhost:3000"]
-    answer = buyer.post(path_of(placed), {"return_url": url})
-    assert (answer.status_code, set(answer.json()["fields"])) == (400, {"return_url"})
-    assert not Payment.objects.exists()
+    for url in OTHER_URLS:
+        answer = buyer.post(path_of(placed), {"return_url": url})
+        assert (answer.status_code, set(answer.json().get("fields", ()))) == (400, {"return_url"}), url
+        assert not Payment.objects.exists(), url
 
 
 def test_invoices(fake: FakeProvider, buyer: Caller, placed: Order) -> None:

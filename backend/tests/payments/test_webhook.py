@@ -187,9 +187,8 @@ def test_money_that_is_not_ours(fake: FakeStripe, db: None) -> None:
     assert set(Job.objects.values_list("status", flat=True)) == {"done"}
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+def test_what_is_signed_and_makes_no_sense(fake: FakeStripe, db: None) -> None:
+    for body in (
         b"",
         b"[]",
         b"null",
@@ -207,11 +206,9 @@ def test_money_that_is_not_ours(fake: FakeStripe, db: None) -> None:
             {"id": "e", "type": "checkout.session." + "x" * 100, "data": {"object": {"id": "cs"}}}
         ).encode(),
         b'{"id": "evt_1", "type": "refund.failed", "data": {"object": {"payment_intent": {"id": "pi_1"}}}}',
-    ],
-)
-def test_what_is_signed_and_makes_no_sense(fake: FakeStripe, db: None, body: bytes) -> None:
-    assert send(body).status_code == 400
-    assert not events()
+    ):
+        assert send(body).status_code == 400, body
+        assert not events(), body
 
 
 def test_unknown_members_and_a_member_twice_do_not_matter(fake: FakeStripe, db: None) -> None:
