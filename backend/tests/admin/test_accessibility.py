@@ -25,7 +25,7 @@ AXE = next(Path(axe_selenium_python.__file__).parent.rglob("axe.min.js")).read_t
 RUN = """
 const done = arguments[0];
 Promise.all(document.getAnimations().map(animation => animation.finished))
-    .then(() => axe.run({preload: false}))
+    .then(() => axe.run({preload: false, resultTypes: ["violations"]}))
     .then(({violations}) => violations.map(rule => [rule.id, ...rule.nodes.map(node => node.target.join())]))
     .then(done);
 """
