@@ -11,10 +11,8 @@ from tests.admin.test_forms import change_url, errors_of, open_form, save
 NO_CHOICE = "Select a valid choice. That choice is not one of the available choices."
 
 
-@pytest.mark.parametrize("value", ["abc", "0", "1" * 30, "9" * 5000, "\0", "²", "1e5", "-1"])
-def test_a_choice_that_is_none(
-    admin_client: Client, order: Order, cart: Cart, gloves: Product, value: str
-) -> None:
+@pytest.mark.slow
+def test_a_choice_that_is_none(admin_client: Client, order: Order, cart: Cart, gloves: Product) -> None:
     for obj, field in (
         (gloves, "category"),
         (order, "customer"),
@@ -23,9 +21,10 @@ def test_a_choice_that_is_none(
         (cart.items.get(), "cart"),
     ):
         form = open_form(admin_client, change_url(obj))
-        response = admin_client.post(change_url(obj), form | {field: value})
-        assert response.status_code == 200
-        assert errors_of(response) == [NO_CHOICE]
+        for value in ("abc", "0", "1" * 30, "9" * 5000, "\0", "²", "1e5", "-1"):
+            response = admin_client.post(change_url(obj), form | {field: value})
+            assert response.status_code == 200, (field, value)
+            assert errors_of(response) == [NO_CHOICE], (field, value)
 
 
 @pytest.mark.slow
