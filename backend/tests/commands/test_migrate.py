@@ -218,9 +218,9 @@ INDEXES = """
 """
 
 
-def test_indexes_are_made_while_others_write(other_database: Any) -> None:
+def test_indexes_are_made_while_others_write(other_database: Any, migrate_other: Callable[..., None]) -> None:
     """It waits for a transaction, longer than for a lock that others would wait for too; the next try can."""
-    assert run("migrate", "-v0", "shop", "0011") == (0, "", "")
+    migrate_other("shop", "0011")
     other_database.execute('BEGIN; LOCK TABLE "order" IN ROW EXCLUSIVE MODE')
     waiting = "SELECT FROM pg_locks WHERE NOT granted AND clock_timestamp() - waitstart > interval '0.9 s'"
     deadline = time.monotonic() + 30
@@ -233,10 +233,10 @@ def test_indexes_are_made_while_others_write(other_database: Any) -> None:
         process.communicate(timeout=20)
     other_database.execute("ROLLBACK")
     assert applied(other_database) == ALL[:11]
-    assert run("migrate", "-v0", "shop", "0012") == (0, "", "")
+    migrate_other("shop", "0012")
     other_database.execute(INDEXES)
     assert other_database.fetchall() == [("order_by_date", True), ("order_not_completed", True)]
-    assert run("migrate", "-v0", "shop", "0011") == (0, "", "")
+    migrate_other("shop", "0011")
     other_database.execute(INDEXES)
     assert other_database.fetchall() == [("order_order_date", True)]
 
