@@ -6,10 +6,11 @@ from shop.models import Category, Product
 
 
 def fill(category: Category, rows: int) -> None:
-    """Add so many lamps to a category."""
+    """Add so many lamps to a category, with names of 200 characters that the search takes little of."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO product (name, price, category_id) SELECT 'Lamp', 1, %s FROM generate_series(1, %s)",
+            "INSERT INTO product (name, price, category_id) "
+            "SELECT 'Lamp' || repeat(' .', 98), 1, %s FROM generate_series(1, %s)",
             [category.pk, rows],
         )
 

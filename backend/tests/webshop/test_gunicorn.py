@@ -87,7 +87,7 @@ def test_workers_are_replaced_without_losing_a_request(
 
 @pytest.mark.django_db(transaction=True)
 def test_a_stop_finishes_what_is_under_way(tmp_path: Path, home: Category) -> None:
-    rows = 100 * CHUNK
+    rows = 30 * CHUNK
     fill(home, rows)
     with serving(tmp_path) as shop, closing(http.client.HTTPConnection("127.0.0.1", shop.port)) as connection:
         connection.request("GET", PATH)

@@ -91,7 +91,7 @@ def test_a_long_list_has_its_line_when_it_is_sent(shop: Shop, home: Category) ->
 
 @pytest.mark.django_db(transaction=True)
 def test_a_list_that_nobody_reads_to_its_end_broke_off(shop: Shop, home: Category) -> None:
-    fill(home, 100 * CHUNK)
+    fill(home, 30 * CHUNK)
     with closing(socket.create_connection(("127.0.0.1", shop.port))) as connected:
         connected.sendall(b"GET /shop/api/products/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert connected.recv(12) == b"HTTP/1.1 200"
