@@ -174,11 +174,11 @@ def test_an_outage_is_a_503_for_pages_and_for_who_is_signed_in(
     assert answers() == [(503, "5", PAGE), (503, "5", PAGE), UNAVAILABLE]
 
 
-ROWS = 100_000
+ROWS = 40_000
 FILL = f"""
     INSERT INTO category (category_name) VALUES ('Lamps');
     INSERT INTO product (name, price, category_id)
-        SELECT repeat('Lamp ', 20), 1, 1 FROM generate_series(1, {ROWS})
+        SELECT 'Lamp' || repeat(' .', 98), 1, 1 FROM generate_series(1, {ROWS})
 """
 
 
@@ -204,7 +204,7 @@ def test_a_long_answer_takes_no_memory_and_breaks_off_visibly(
                 for _ in range(3):
                     status, _, body = get(port)
                     assert (status, len(json.loads(body))) == (200, ROWS)
-                assert len(body) > 15_000_000
+                assert len(body) > 10_000_000
                 assert peak_memory(server) - before < 5 * 1024
 
                 with urllib.request.urlopen(URL.format(port) + PRODUCTS) as response:
