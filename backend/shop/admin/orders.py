@@ -108,7 +108,6 @@ class OrderAdmin(ShopAdmin):
     readonly_fields = ("status", "total_amount", "address")
     inlines = (OrderItemInline,)
     list_display = ("order_id", "order_date", "its_customer", "status", "total_amount")
-    sortable_by = ("order_id", "order_date", "its_customer")
     list_filter = ("status", DayFilter, PaidFilter, ProductFilter, CategoryFilter)
     link_lookups = ("status__exact", "customer__exact", "from", "to", "paid", "product", "category")
     show_facets = admin.ShowFacets.NEVER

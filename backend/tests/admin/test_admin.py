@@ -145,18 +145,9 @@ def test_of_the_pages_before_nothing_but_keys_is_looked_at(
     assert cut.startswith(f'SELECT "{name}"."{key}" AS "pk" FROM "{name}" ORDER BY')
 
 
-@pytest.mark.parametrize(
-    ("table", "columns"),
-    [
-        (Order, ["order_id", "order_date", "its_customer"]),
-        (OrderItem, ["order_item_id", "its_order", "product"]),
-    ],
-)
-def test_what_there_are_millions_of_is_sorted_by_what_has_an_index(
-    table: type[Model], columns: list[str], admin_client: Client, order: Order
-) -> None:
-    page = admin_client.get(page_url(table, "changelist")).content.decode()
-    assert re.findall(r'class="sortable column-(\w+)', page) == columns
+def test_lines_are_sorted_by_what_has_an_index(admin_client: Client, order: Order) -> None:
+    page = admin_client.get(page_url(OrderItem, "changelist")).content.decode()
+    assert re.findall(r'class="sortable column-(\w+)', page) == ["order_item_id", "its_order", "product"]
 
 
 def test_list_of_categories(admin_client: Client, gloves: Product, electronics: Category) -> None:
