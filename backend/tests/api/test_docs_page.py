@@ -47,9 +47,9 @@ class Reader:
         self.browser, self.find = browser, find
 
     def fill(self, selector: str, text: str) -> None:
-        field = self.find(selector)
-        field.send_keys(Keys.CONTROL, "a")
-        field.send_keys(text)
+        self.find(selector).send_keys(Keys.CONTROL, "a")
+        # Pasted: the page draws all of itself anew for each key.
+        self.browser.execute_cdp_cmd("Input.insertText", {"text": text})
 
     def authorize(self, token: str) -> None:
         self.find(".auth-wrapper .authorize").click()
