@@ -290,18 +290,6 @@ def test_a_wrong_replica_host_is_one_line(shop: Compose) -> None:
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("service", ["web", "jobs"])
-def test_what_waits_for_migrations_ends_when_it_is_told(shop: Compose, service: str) -> None:
-    command = ("run", "-d", "--no-deps", "-e", "DATABASE_HOST=nowhere", service)
-    container = shop.compose(*command).stdout.strip()
-    try:
-        wait_until("it waits", lambda: "Waiting: " in run("docker", "logs", container).stdout)
-        run("docker", "stop", "--time", "30", container)
-        assert inspect(container, "{{.State.ExitCode}}") == "143"  # 137: it was killed
-    finally:
-        run("docker", "rm", "-f", container)
-
-
 def test_an_empty_password_makes_no_database(shop: Compose) -> None:
     options = ("--rm", "-T", "--no-deps", "--volume", f"{shop.project}_probe:/var/lib/postgresql")
     try:
