@@ -140,10 +140,12 @@ class CustomerAdmin(ShopAdmin):
         seen = Customer.objects.filter(pk=key, email=request.POST.get("seen", ""))
         try:
             with no_conflict(), transaction.atomic():
-                if forget(seen):
+                is_erased = forget(seen)
+                if is_erased:
                     erased = Customer(pk=key, first_name="Deleted", last_name="customer")
                     self.log_change(request, erased, "Erased.")
-                    text, level = "The customer was erased.", messages.SUCCESS
+            if is_erased:
+                text, level = "The customer was erased.", messages.SUCCESS
         except OpenOrdersError as refusal:
             text = f"{refusal}. Nothing was erased."
         except ValidationError as error:

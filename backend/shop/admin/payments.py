@@ -90,7 +90,8 @@ def answer_act(
                 obj = model_admin.get_object(request, key)
             if not obj:
                 return model_admin.gone(request, object_id)
-            text, level = act(obj), messages.SUCCESS
+            text = act(obj)
+        level = messages.SUCCESS
     except ValidationError as error:
         (text,) = error.messages
     model_admin.message_user(request, text, level)

@@ -13,9 +13,10 @@ from tests.admin.conftest import Clerk
 from tests.admin.test_actions import messages_of
 from tests.admin.test_forms import FormParser, change_url, open_form, save
 from tests.support.calling import bearer
-from tests.support.races import at_once
+from tests.support.races import at_once, conflict_at_commit
 
 OPEN = "An order is still on its way. Nothing was erased."
+CONFLICT = "Somebody else is changing this at this moment. Try again."
 CHANGED = "Somebody changed this customer meanwhile. Nothing was erased."
 
 
@@ -123,6 +124,16 @@ def test_an_order_as_the_customer_is_erased(admin_client: Client, basket: Cart) 
         assert (messages_of(response), left) == ([("error", OPEN)], (1, 1))
     else:
         assert (messages_of(response), left) == ([("success", "The customer was erased.")], (0, 0))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_conflict_as_it_commits(admin_client: Client, deborah: Customer, order: Order) -> None:
+    with conflict_at_commit(Customer):
+        response = erase(admin_client, deborah)
+    assert messages_of(response) == [("error", CONFLICT)]
+    assert response["Location"] == change_url(deborah)
+    assert Customer.objects.get().first_name == "Deborah"
+    assert not LogEntry.objects.exists()
 
 
 def test_spending_stands_beside_the_name(admin_client: Client, deborah: Customer, order: Order) -> None:

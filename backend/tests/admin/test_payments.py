@@ -24,7 +24,7 @@ from tests.admin.conftest import Clerk
 from tests.admin.test_actions import confirm, delete_url, messages_of, run
 from tests.admin.test_admin import keys_of, list_of, page_url
 from tests.admin.test_forms import add_url, change_url, errors_of, new_line, open_form, save
-from tests.support.races import at_once, meanwhile
+from tests.support.races import at_once, conflict_at_commit, meanwhile
 
 pytestmark = pytest.mark.django_db
 
@@ -369,6 +369,17 @@ def test_a_forged_total(admin_client: Client, placed: Order) -> None:
     for form in ({}, *({"seen": seen} for seen in ("", "zzz", "\0", "1,446.67", "1446.670"))):
         response = admin_client.post(act_url(placed, "mark_paid"), form)
         assert messages_of(response)[-1] == ("error", "The total is 1,446.67 now. Nothing was changed.")
+    assert not Payment.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_conflict_as_it_commits(admin_client: Client, placed: Order) -> None:
+    form = {"seen": str(placed.total_amount)}
+    with conflict_at_commit(Order):
+        response = admin_client.post(act_url(placed, "mark_paid"), form)
+    text = "Somebody else is changing this at this moment. Try again."
+    assert messages_of(response) == [("error", text)]
+    assert Order.objects.get().status == "pending"
     assert not Payment.objects.exists()
 
 

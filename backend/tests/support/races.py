@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg2
 from django.db import connection, connections
+from django.db.models import Model
 
 PATIENCE = 30
 
@@ -108,3 +109,24 @@ def leave(all_here: threading.Barrier) -> None:
     """Close this thread's connection, once each thread has come here."""
     all_here.wait()
     connections.close_all()
+
+
+CONFLICT = """
+CREATE FUNCTION end_with_conflict() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'could not obtain lock' USING ERRCODE = 'lock_not_available';
+END $$;
+CREATE CONSTRAINT TRIGGER end_with_conflict AFTER UPDATE ON {table}
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION end_with_conflict();
+"""
+
+
+@contextmanager
+def conflict_at_commit(model: type[Model]) -> Iterator[None]:
+    """Have what changes a row of a table fail as it commits, for what others have locked."""
+    with connection.cursor() as cursor:
+        cursor.execute(CONFLICT.format(table=f'"{model._meta.db_table}"'))
+        try:
+            yield
+        finally:
+            cursor.execute("DROP FUNCTION end_with_conflict CASCADE")
