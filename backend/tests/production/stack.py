@@ -345,12 +345,15 @@ class Load:
         assert len(self.answers) / self.seconds >= 50, f"{len(self.answers)} in {self.seconds} s"
 
     def settle(self, since: float, seconds: float = 5) -> None:
-        """Wait until every answer since then has been good for so many seconds."""
+        """Wait until all since then was good for so many seconds, and what an outage kept back is sent."""
 
-        def latest() -> float:
-            return max((answer.sent for answer in self.failed), default=since)
+        def is_over() -> bool:
+            now = time.monotonic()
+            latest = max((answer.sent for answer in self.failed), default=since)
+            due = (now - self.begun) * self.rate
+            return now - max(since, latest) > seconds and len(self.answers) > due - len(self.callers)
 
-        wait_until("good answers", lambda: time.monotonic() - max(since, latest()) > seconds, 30)
+        wait_until("good answers", is_over, 30)
 
     @property
     def failed(self) -> list[Answer]:
