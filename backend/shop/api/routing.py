@@ -1,6 +1,7 @@
 """Which endpoint answers which method of a path: what urls.py is written in."""
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from http import HTTPStatus
@@ -17,10 +18,12 @@ from django.middleware.security import SecurityMiddleware
 from django.urls import Resolver404, URLPattern, is_valid_path, path, resolve
 
 from shop.api.audience import EVERYBODY
-from shop.api.errors import BUSY, ApiError, error, method_not_allowed, tell, unavailable
+from shop.api.errors import BUSY, DATABASE_AWAY, ApiError, error, method_not_allowed, tell, unavailable
 from shop.api.query import parse_query
 from shop.api.reading import PUBLIC, json_answer
 from shop.database.errors import is_lock_conflict, is_outage
+
+logger = logging.getLogger(__name__)
 
 API_ROOT = "/shop/api/"
 READING = ("GET", "HEAD")
@@ -121,10 +124,10 @@ def json_api(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callabl
         except ApiError as refusal:
             response = refusal.response()
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is told and logged as Django does
-            if is_lock_conflict(failure):
-                response = unavailable(BUSY)
-            elif is_outage(failure):
-                response = unavailable()
+            if is_outage(failure):
+                # Below its first line is the statement, with values.
+                logger.warning("503, for the database says: %s", str(failure).partition("\n")[0])
+                response = unavailable(BUSY if is_lock_conflict(failure) else DATABASE_AWAY)
             else:
                 status = HTTPStatus(response_for_exception(request, failure).status_code)
                 response = error(status, status.phrase)

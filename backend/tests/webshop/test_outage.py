@@ -52,19 +52,28 @@ def shop(tmp_path: Path, migrated_data: Path, request: pytest.FixtureRequest) ->
 
 
 @pytest.fixture(autouse=True)
-def server(shop: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
+def server(shop: dict[str, str], port: int, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """That shop on the production server."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "webshop.wsgi", "--bind", f"127.0.0.1:{port}"],
-        cwd=BACKEND,
-        env=shop,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    wait_for(port)
-    yield process
-    process.terminate()
-    process.wait()
+    with (tmp_path / "stderr").open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "webshop.wsgi", "--bind", f"127.0.0.1:{port}"],
+            cwd=BACKEND,
+            env=shop,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
+    try:
+        wait_for(port)
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def warnings(directory: Path) -> list[str]:
+    """What the log warns of."""
+    lines = map(json.loads, (directory / "stderr").read_text().splitlines())
+    return [line["message"] for line in lines if line["level"] == "WARNING" and line["request_id"]]
 
 
 @contextmanager
@@ -114,7 +123,9 @@ def test_a_killed_database_is_a_503_and_comes_back(tmp_path: Path, port: int, sh
         assert [get(port) for _ in range(6)] == [(200, None, b"[]")] * 6
         server.process.kill()
         server.process.wait()
+        known = len(warnings(tmp_path))
         assert [get(port) for _ in range(6)] == [UNAVAILABLE] * 6
+        assert len(warnings(tmp_path)) == known + 6
     with database(tmp_path):
         assert [get(port) for _ in range(6)] == [(200, None, b"[]")] * 6
     with database(tmp_path):  # restarted between two requests: nobody notices
@@ -131,6 +142,8 @@ def test_a_lock_that_is_held_is_a_503(tmp_path: Path, port: int, shop: dict[str,
                 begun = time.monotonic()
                 assert get(port) == BUSY
                 assert 0.5 <= time.monotonic() - begun < 2
+                said = "503, for the database says: canceling statement due to lock timeout"
+                assert warnings(tmp_path)[-1] == said
             connection.rollback()
         assert get(port) == (200, None, b"[]")
 
