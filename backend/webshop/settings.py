@@ -166,6 +166,16 @@ DATABASE_PASSWORD = env_secret("DATABASE_PASSWORD")
 if DATABASE_PASSWORD.startswith("<"):
     message = "DATABASE_PASSWORD is a placeholder: set a long random one"
     raise ImproperlyConfigured(message)
+
+# A host that vanished is noticed in less than 4 seconds: 1.4 by a connection to it, 2 by a new one. Less
+# would be too little for the first requests of a server, which connect all threads at the same moment.
+CONNECTING = {
+    "connect_timeout": 2,
+    "tcp_user_timeout": 1000,
+    "keepalives_idle": 1,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+}
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
@@ -179,14 +189,7 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
         # With a pooler that changes the connection at each transaction, nothing may be kept on one.
         "DISABLE_SERVER_SIDE_CURSORS": env_flag("DATABASE_TRANSACTION_POOLER"),
-        # A host that vanished is noticed in less than 3 seconds: 1.4 by a connection to it, 1 by a new one.
-        "OPTIONS": {
-            "connect_timeout": 1,
-            "tcp_user_timeout": 1000,
-            "keepalives_idle": 1,
-            "keepalives_interval": 1,
-            "keepalives_count": 2,
-        },
+        "OPTIONS": CONNECTING,
     },
 }
 
@@ -196,8 +199,9 @@ if environment.get("DATABASE_REPLICA_HOST"):
     DATABASES["replica"] = {
         **DATABASES["default"],
         "HOST": environment["DATABASE_REPLICA_HOST"],
-        # After a lost connection the primary is asked.
+        # After a lost connection the primary is asked, and after one second without a new one.
         "CONN_HEALTH_CHECKS": False,
+        "OPTIONS": {**CONNECTING, "connect_timeout": 1},
         "TEST": {"MIRROR": "default"},
     }
     DATABASE_ROUTERS = ["shop.database.standby.Router"]
