@@ -1,5 +1,6 @@
 """The configuration; every variable is documented in docs/SETUP_COMPLETE.md."""
 
+import re
 import warnings
 from importlib.util import find_spec
 
@@ -27,16 +28,19 @@ from .sentry import report_to
 DEBUG = env_flag("DEBUG")
 
 SECRET_KEY = env_secret("DJANGO_SECRET_KEY")
-PLACEHOLDER_KEYS = ("", "your-secret-key", "<generate-strong-random-key>", "changeme")
+# Keys of before: what was signed with them is still read.
+SECRET_KEY_FALLBACKS = env_secrets("DJANGO_SECRET_KEY_FALLBACKS")
+PLACEHOLDER = re.compile("|your-secret-key|changeme|django-insecure.*|<.*")
 if DEBUG:
     SECRET_KEY = SECRET_KEY or "django-insecure-development-only"
-elif SECRET_KEY in PLACEHOLDER_KEYS or SECRET_KEY.startswith(("django-insecure", "<")):
+elif PLACEHOLDER.fullmatch(SECRET_KEY):
     message = "DJANGO_SECRET_KEY is missing or a placeholder: set a long random one, or DEBUG=1 to develop"
     if quickstart_has_ended:
         message = "quickstart is not running: start it (manage.py quickstart), or set DJANGO_SECRET_KEY"
     raise ImproperlyConfigured(message)
-# Keys of before: what was signed with them is still read.
-SECRET_KEY_FALLBACKS = env_secrets("DJANGO_SECRET_KEY_FALLBACKS")
+elif any(map(PLACEHOLDER.fullmatch, SECRET_KEY_FALLBACKS)):
+    message = "DJANGO_SECRET_KEY_FALLBACKS holds a placeholder: leave it out"
+    raise ImproperlyConfigured(message)
 
 ALLOWED_HOSTS = env_list("DJANGO_ALLOWED_HOSTS")
 if not DEBUG and not ALLOWED_HOSTS:
