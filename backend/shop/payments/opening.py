@@ -24,7 +24,7 @@ from shop.orders.models import (
     PaymentStatus,
 )
 from shop.orders.workflow import move
-from shop.payments.places import place
+from shop.payments.places import NoPlaceError, place
 from shop.payments.provider import ProviderUnavailableError
 from shop.payments.settling import settle
 from shop.payments.starting import NO_ANSWER, start
@@ -181,7 +181,7 @@ def ask(payment_id: int) -> None:
     try:
         with place():
             start(payment_id)
-    except ProviderUnavailableError:
+    except NoPlaceError:
         Payment.objects.filter(pk=payment_id, reference="", status=PaymentStatus.OPEN).update(note=NO_ANSWER)
         raise
 

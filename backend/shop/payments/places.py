@@ -1,4 +1,7 @@
-"""How many requests may wait for a provider: one that hangs must not take all threads of the web."""
+"""How many requests may ask a provider at once: one that hangs must not take all threads of the web.
+
+Who waits for the page of a payment that somebody else asks for is not among them (opening.py).
+"""
 
 import time
 from collections.abc import Iterator
@@ -13,6 +16,11 @@ PLACES = 2
 LATE_SECONDS = 2.0
 """So long others queue for a place; where the provider takes longer to answer they are refused at once."""
 
+
+class NoPlaceError(ProviderUnavailableError):
+    """Those who have a place wait too long for the provider."""
+
+
 changed = Condition()
 taken: dict[object, float] = {}
 """When each of those who have a place took it."""
@@ -20,13 +28,13 @@ taken: dict[object, float] = {}
 
 @contextmanager
 def place() -> Iterator[None]:
-    """Have a place for the block; raise ProviderUnavailableError if those who have one wait too long."""
+    """Have a place for the block; raise NoPlaceError if there is none soon."""
     mine, since = object(), time.monotonic()
     with changed:
         while len(taken) >= PLACES:
             patience = min(since, *taken.values()) + LATE_SECONDS - time.monotonic()
             if patience <= 0:
-                raise ProviderUnavailableError
+                raise NoPlaceError
             changed.wait(patience)
         taken[mine] = time.monotonic()
     try:

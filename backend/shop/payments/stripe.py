@@ -1,7 +1,7 @@
 """Stripe: customers pay on a page of Stripe's, a Checkout Session; no card data ever reaches the shop.
 
-The library takes most of a second to be imported, so that is done where a payment needs it; servers do it as
-they start.
+The library takes most of a second to be imported, so that is done where a payment needs it; wsgi.py
+does it as a server starts.
 """
 
 from collections.abc import Iterator
