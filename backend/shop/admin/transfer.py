@@ -18,7 +18,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_POST
 
-from shop.admin.base import FASTER, LookOnly
+from shop.admin.base import LookOnly
 from shop.catalog.importing import MOST_LINES, apply, begin, check_again
 from shop.catalog.models import Category, ImportLine, ImportStatus, Product, ProductImport
 from shop.catalog.spreadsheet import COLUMNS, LARGEST_FILE
@@ -203,6 +203,8 @@ class ProductImportAdmin(LookOnly):
             self.message_user(request, act.said, messages.SUCCESS)
         else:
             product_import.refresh_from_db(fields=["status"])
-            text = FASTER.format(product_import, product_import.status)
+            text = (
+                f"Somebody was faster: {product_import} is {product_import.get_status_display().lower()} now."
+            )
             self.message_user(request, text, messages.WARNING)
         return self.to_page(product_import.pk)

@@ -92,7 +92,8 @@ def test_what_was_pressed_twice(admin_client: Client, gloves: Product) -> None:
     apply = f"{url.removesuffix('change/')}apply/"
     admin_client.post(apply)
     answer = admin_client.post(apply, follow=True)
-    assert "Somebody was faster: Import" in answer.content.decode()
+    number = ProductImport.objects.get().pk
+    assert f"Somebody was faster: Import {number} is applying now.<" in answer.content.decode()
     assert Job.objects.filter(task="shop.catalog.importing.write").count() == 1
 
 
