@@ -34,7 +34,7 @@ type Wrong = dict[str, list[Any]]
 
 LOOKS = {(1366, 1000): "light", (390, 844): "dark"}
 
-OTHERS = ("index", "password_change", "shop_order_to_pack")
+OTHERS = ("index", "password_change", "password_change_done", "shop_order_to_pack")
 """The pages that are of no table."""
 
 
@@ -107,11 +107,26 @@ def test_the_documents(name: str, look: Callable[[str], Wrong], at_work: None, p
     assert look(document_url(name, [placed.pk])) == {}
 
 
-def test_the_page_of_an_import_with_wrong_lines(look: Callable[[str], Wrong]) -> None:
-    wrong = ProductImport.objects.create(
-        file_name="products.csv", status="failed", wrong=1, problems=[[2, "Enter a whole number."]]
-    )
-    assert look(reverse("admin:shop_productimport_change", args=[wrong.pk])) == {}
+IMPORTS: list[dict[str, Any]] = [
+    {"status": "checking", "read": 400, "total": 1000},
+    {"status": "applying", "changed": 1000},
+    {"status": "done", "changed": 1000},
+    {
+        "status": "refused",
+        "reason": "Somebody changed one of these products.",
+        "problems": [[2, "It is 5 now."]],
+    },
+    {"status": "failed", "wrong": 1, "problems": [[2, "Enter a whole number."]]},
+]
+"""Each way in which the page of an import looks, beside the one that is ready."""
+
+
+def test_the_page_of_an_import(look: Callable[[str], Wrong]) -> None:
+    wrong: Wrong = {}
+    for columns in IMPORTS:
+        row = ProductImport.objects.create(file_name="products.csv", **columns)
+        wrong |= look(reverse("admin:shop_productimport_change", args=[row.pk]))
+    assert wrong == {}
 
 
 @pytest.mark.parametrize("name", ["history", "delete"])
@@ -130,8 +145,19 @@ def test_an_order_for_who_packs(
     assert look(reverse("admin:shop_order_change", args=[placed.pk])) == {}
 
 
-def test_the_page_that_erases(look: Callable[[str], Wrong], order: Order) -> None:
-    assert look(reverse("admin:shop_customer_erase", args=[order.customer_id])) == {}
+def test_the_pages_that_erase_and_delete_a_customer(
+    look: Callable[[str], Wrong], order: Order, placed: Order
+) -> None:
+    """Those that ask, and those that say why not: for an open order, or for any."""
+    wrong = look(reverse("admin:shop_customer_erase", args=[placed.customer_id]))
+    wrong |= look(reverse("admin:shop_customer_delete", args=[placed.customer_id]))
+    placed.delete()
+    wrong |= look(reverse("admin:shop_customer_erase", args=[order.customer_id]))
+    assert wrong == {}
+
+
+def test_the_tables_of_the_shop(look: Callable[[str], Wrong]) -> None:
+    assert look(reverse("admin:app_list", args=["shop"])) == {}
 
 
 def test_the_page_of_the_sign_in(browser: Chrome, look: Callable[[str], Wrong]) -> None:
