@@ -63,7 +63,7 @@ DELETE_AT_ONCE = 500
 
 
 def number_in(text: str) -> int | None:
-    """Return the number that a text is, such as 12 or #12, if a bigint holds it."""
+    """Return the number that a text is, such as 12 or #12, if it has fewer than 19 digits."""
     digits = text.strip().removeprefix("#")
     return int(digits) if digits.isdecimal() and len(digits) < 19 else None
 
