@@ -65,7 +65,9 @@ def header_of(row: Sequence[str]) -> list[str]:
 
 
 def quoted(cell: str) -> str:
-    return f"“{Truncator(cell).chars(50)}”"
+    """Return the beginning of a cell in quotes, with a sign for null characters: the database holds none."""
+    shown = cell.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return f"“{Truncator(shown).chars(50)}”"
 
 
 def text_of(cell: str) -> str:
