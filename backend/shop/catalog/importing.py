@@ -21,7 +21,7 @@ from django_tasks import TaskContext, task
 
 from shop.catalog.models import Category, ImportLine, ImportPart, ImportStatus, Product, ProductImport
 from shop.catalog.spreadsheet import Sheet, UnreadableError, open_sheet
-from shop.jobs.worker import HopelessError, LostError, renew
+from shop.jobs.worker import PAUSES, HopelessError, LostError, renew
 
 MOST_LINES = 100_000
 LINES_AT_ONCE = 1000
@@ -191,8 +191,15 @@ def moved(import_id: int, before: ImportStatus, **columns: Any) -> bool:
 
 
 @contextmanager
-def failing(import_id: int, status: ImportStatus) -> Iterator[None]:
-    """Say of an import that is in this status that it failed, unless to try again may help."""
+def failing(context: TaskContext, import_id: int, status: ImportStatus) -> Iterator[None]:
+    """Say of an import that is in this status that it failed, unless to try again may help.
+
+    The last time that its job is tried it has failed: whose worker is killed cannot say so afterwards.
+    """
+    if context.attempt > len(PAUSES):
+        moved(import_id, status, status=ImportStatus.FAILED, reason=FAILURE)
+        message = "it failed each time, or its worker was killed"
+        raise HopelessError(message)
     try:
         yield
     except (LostError, OperationalError, InterfaceError):
@@ -205,7 +212,7 @@ def failing(import_id: int, status: ImportStatus) -> Iterator[None]:
 @task(takes_context=True)
 def check(context: TaskContext, import_id: int) -> None:
     """Compare the lines of a file with the products, and write down what they would change."""
-    with failing(import_id, ImportStatus.CHECKING):
+    with failing(context, import_id, ImportStatus.CHECKING):
         try:
             with tempfile.TemporaryFile() as file:
                 parts = ImportPart.objects.filter(product_import=import_id).order_by("number")
@@ -280,10 +287,10 @@ class ConflictError(Exception):
         self.number = number
 
 
-@task
-def write(import_id: int) -> None:
+@task(takes_context=True)
+def write(context: TaskContext, import_id: int) -> None:
     """Apply an import as a whole, if every product is as its preview showed it."""
-    with failing(import_id, ImportStatus.APPLYING):
+    with failing(context, import_id, ImportStatus.APPLYING):
         try:
             with transaction.atomic():
                 locked = ProductImport.objects.select_for_update(no_key=True)

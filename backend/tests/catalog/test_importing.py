@@ -15,6 +15,7 @@ from django.utils import timezone
 from shop.api.csv_text import csv_lines
 from shop.catalog import importing, spreadsheet
 from shop.catalog.importing import apply, begin, check_again
+from shop.jobs.worker import PAUSES
 from shop.models import Category, ImportLine, ImportPart, Job, Product, ProductImport, StockCorrection
 from tests.support.jobs import do_jobs
 from tests.support.races import at_once, meanwhile
@@ -430,3 +431,19 @@ def test_a_failure_of_the_shop_is_said(gloves: Product, monkeypatch: pytest.Monk
     assert (found.status, found.reason) == ("failed", importing.FAILURE)
     assert rows()[0][3] == Decimal("235.99")
     assert Job.objects.get(task="shop.catalog.importing.write").error == "RuntimeError"
+
+
+def test_an_import_whose_worker_is_killed_each_time_has_failed(gloves: Product) -> None:
+    """What it is by then is left as it was, and nobody waits for it any more."""
+    file = csv_file(["product_id", "price"], [gloves.pk, "1"])
+    ready = check(file)
+    assert apply(ready.pk)
+    begin(file=[file], name="products.csv", user_id=0)
+    Job.objects.update(attempts=len(PAUSES))
+    do_jobs()
+    assert set(ProductImport.objects.values_list("status", "reason")) == {("failed", importing.FAILURE)}
+    assert Product.objects.get().price == Decimal("235.99")
+    waited = Job.objects.exclude(attempts=len(PAUSES))
+    assert set(waited.values_list("status", "error")) == {
+        ("dead", "it failed each time, or its worker was killed")
+    }
