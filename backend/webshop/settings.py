@@ -30,7 +30,7 @@ DEBUG = env_flag("DEBUG")
 SECRET_KEY = env_secret("DJANGO_SECRET_KEY")
 # Keys of before: what was signed with them is still read.
 SECRET_KEY_FALLBACKS = env_secrets("DJANGO_SECRET_KEY_FALLBACKS")
-PLACEHOLDER = re.compile("|your-secret-key|changeme|django-insecure.*|<.*")
+PLACEHOLDER = re.compile("|your-secret-key|changeme|django-insecure.*|<.*", re.DOTALL)
 if DEBUG:
     SECRET_KEY = SECRET_KEY or "django-insecure-development-only"
 elif PLACEHOLDER.fullmatch(SECRET_KEY):

@@ -86,6 +86,10 @@ REFUSED = [
         "DJANGO_SECRET_KEY is missing or a placeholder: set a long random one, or DEBUG=1 to develop",
     ),
     (
+        {**PRODUCTION, "DJANGO_SECRET_KEY": "<a secret\nof two lines>"},
+        "DJANGO_SECRET_KEY is missing or a placeholder: set a long random one, or DEBUG=1 to develop",
+    ),
+    (
         {**PRODUCTION, "DJANGO_SECRET_KEY_FALLBACKS": f"{'k' * 60},changeme"},
         "DJANGO_SECRET_KEY_FALLBACKS holds a placeholder: leave it out",
     ),
