@@ -164,6 +164,7 @@ TEMPLATES = [
         },
     },
 ]
+FORM_RENDERER = "shop.admin.inputs.InputRenderer"
 
 env_choice("DATABASE_ENGINE", ("postgresql",), default="postgresql")
 DATABASE_PASSWORD = env_secret("DATABASE_PASSWORD")

@@ -90,6 +90,7 @@ class ProductAdmin(ShopAdmin):
     list_display = ("product_id", "name", "category", "price", "stock")
     list_display_links = ("product_id", "name")
     list_editable = ("price", "stock")
+    list_per_page = 50  # each row is a form, which takes a browser its time
     list_filter = (StockFilter,)
     link_lookups = ("stock", "category__exact")
     search_fields = ("name",)
