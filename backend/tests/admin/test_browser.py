@@ -130,6 +130,56 @@ def test_an_order_is_placed_by_telephone(
     assert failures(browser) == []
 
 
+def test_an_order_is_placed_by_telephone_by_keyboard_alone(
+    browser: Chrome,
+    signed_in: LiveServer,
+    find: Callable[[str], WebElement],
+    ada: Customer,
+    gloves: Product,
+    computer: Product,
+) -> None:
+    def press(*keys: str) -> None:
+        ActionChains(browser).send_keys(*keys).perform()
+
+    def tab_to(selector: str) -> None:
+        """Press Tab until this has the focus."""
+        for _ in range(60):
+            if browser.switch_to.active_element in browser.find_elements(By.CSS_SELECTOR, selector):
+                return
+            press(Keys.TAB)
+        pytest.fail(f"no Tab leads to {selector}")
+
+    def search(field: str, words: str) -> None:
+        """Open the choice of a row, type words, and take the one row that is found."""
+        tab_to(f"{field} .select2-selection")
+        press(Keys.ENTER)
+        find(".select2-search__field")
+        press(words)
+        find(".select2-results__option--highlighted:only-child")
+        press(Keys.ENTER)
+        WebDriverWait(browser, WAIT_SECONDS).until(
+            lambda _: not browser.find_elements(By.CSS_SELECTOR, ".select2-search__field")
+        )
+
+    browser.get(f"{signed_in}/admin/shop/order/add/")
+    search(".field-customer", "lovelace")
+    search("#items-0", "wooden")
+    tab_to("#id_items-0-quantity")
+    press("1")
+    tab_to("#items-group .add-row a")
+    press(Keys.ENTER)
+    find("#items-1")
+    search("#items-1", "gloves")
+    tab_to("#id_items-1-quantity")
+    press("2")
+    tab_to("[name=_save]")
+    press(Keys.ENTER)
+    find(".messagelist")
+    order = Order.objects.get()
+    assert (order.customer, str(order.total_amount)) == (ada, "841.33")
+    assert failures(browser) == []
+
+
 def test_a_line_that_wants_more_than_it_has_and_there_is(
     browser: Chrome, signed_in: LiveServer, find: Callable[[str], WebElement], order: Order
 ) -> None:
