@@ -13,6 +13,16 @@ from shop.admin.searching import ProductSelect
 from shop.orders.models import OrderItem
 
 
+def is_fixed(request: HttpRequest, order: Any) -> bool:
+    """Whether a page has the lines of an order for looking alone.
+
+    One whose lines could be changed when it was opened sends them, and is told aloud if they no longer can.
+    """
+    if request.method == "POST":
+        return order is not None and not any(name.endswith(("-quantity", "-DELETE")) for name in request.POST)
+    return bool(getattr(order, "lines_fixed", ""))
+
+
 class OrderItemInline(LineInline):
     """The lines of an order."""
 
@@ -21,6 +31,15 @@ class OrderItemInline(LineInline):
     row_select = ProductSelect
     fields = ("product", "quantity", "in_stock", "price_per_unit", "subtotal")
     readonly_fields = ("in_stock", "subtotal")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_add_permission(request, obj) and not is_fixed(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and not is_fixed(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and not is_fixed(request, obj)
 
     def in_stock(self, line: Any) -> int:
         """Return how many more there are."""

@@ -16,6 +16,9 @@ from shop.orders.models import Actor, Order, OrderNote, OrderStatus
 MOVED = "Changed Status from {} to {}."
 """What the log says of an order that staff moved."""
 
+PAID = "Marked as paid."
+"""What it says of one that staff marked as paid, before the move if that was one."""
+
 PLACED = "Placed."
 """What the log says of an order that staff placed of a cart."""
 
@@ -62,7 +65,7 @@ def history_of(order: Order) -> list[Event]:
         status = status_reached(entry, text)
         if status in by_staff:
             names[status] = name
-        else:
+        if status not in by_staff or text.startswith(PAID):
             events.append(Event(entry.action_time, text, name))
     for step in steps:
         name = names.get(step.status, "")
@@ -75,7 +78,7 @@ def status_reached(entry: LogEntry, text: str) -> str | None:
     """Return the status that an order came to by what this line of the log, with this text, tells."""
     if entry.action_flag == ADDITION or text == PLACED:
         return OrderStatus.PENDING
-    moved = re.fullmatch(re.escape(MOVED).replace(r"\{\}", r"(\w+)"), text)
+    moved = re.fullmatch(re.escape(MOVED).replace(r"\{\}", r"(\w+)"), text.removeprefix(f"{PAID} "))
     return moved[2] if moved else None
 
 

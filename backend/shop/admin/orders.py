@@ -43,7 +43,7 @@ from shop.admin.new_order import (
 )
 from shop.admin.order_export import LINE_COLUMNS, line_rows, rows_counted
 from shop.admin.order_lines import OrderItemInline
-from shop.admin.order_page import MOVED, add_note, told_of
+from shop.admin.order_page import MOVED, PAID, add_note, told_of
 from shop.admin.packing import packing_urls
 from shop.admin.payments import (
     answer_act,
@@ -58,7 +58,7 @@ from shop.admin.xlsx_export import xlsx_of_rows
 from shop.catalog import stock
 from shop.orders import workflow
 from shop.orders.checkout import LARGEST_TOTAL
-from shop.orders.lines import LinesFixedError, check_lines_free
+from shop.orders.lines import LinesFixedError, check_lines_free, why_fixed
 from shop.orders.models import (
     Actor,
     Delivery,
@@ -171,6 +171,13 @@ class OrderAdmin(ShopAdmin):
             now = (payment, word(payment)) if payment else (order, order.status)
             raise ValidationError(FASTER.format(*now))
         return f"{order} is paid now."
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Add to what is looked at why its lines cannot change, as lines_fixed."""
+        order: Any = super().get_object(request, object_id, from_field)
+        if order and request.method != "POST":
+            order.lines_fixed = why_fixed([order.pk])
+        return order
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Show the delivery where there is one, and ask for it where the order is new."""
@@ -405,10 +412,12 @@ class OrderAdmin(ShopAdmin):
         return moved
 
     @transaction.atomic
-    def mark_paid_and_log(self, request: HttpRequest, orders: Sequence[int]) -> list[int]:
-        """Mark as paid those of these orders that can be, and write it into the log of each; return them."""
+    def mark_paid_and_log(self, request: HttpRequest, orders: Sequence[int]) -> dict[int, OrderStatus]:
+        """Mark orders as paid, and write it into the log of each; take and return what mark_paid() does."""
         paid = mark_paid(orders=orders)
-        log_changes(request, Order, dict.fromkeys(paid, "Marked as paid."))
+        moved = f"{PAID} {MOVED.format(OrderStatus.PENDING, OrderStatus.PROCESSING)}"
+        changes = {key: moved if status == OrderStatus.PENDING else PAID for key, status in paid.items()}
+        log_changes(request, Order, changes)
         return paid
 
     @admin.action(permissions=["view"], description="Export selected %(verbose_name_plural)s as CSV")

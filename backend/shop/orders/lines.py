@@ -13,11 +13,16 @@ class LinesFixedError(Refusal):
     message = "The lines cannot change while a payment of the order is open, paid, refunding or disputed"
 
 
+def why_fixed(orders: Collection[int]) -> str:
+    """Return why the lines of one of these orders cannot change, or ""."""
+    if invoice := Invoice.objects.filter(order__in=orders).order_by("number").first():
+        return f"The lines cannot change: the order has the invoice {invoice}"
+    return LinesFixedError.message if Payment.objects.filter(order__in=orders).holding().exists() else ""
+
+
 def check_lines_free(orders: Collection[int]) -> None:
     """Lock these orders, in a transaction; raise LinesFixedError if something holds lines of one."""
     locked = Order.objects.filter(pk__in=orders).order_by("pk").select_for_update(no_key=True)
     keys = list(locked.values_list("pk", flat=True))
-    if invoice := Invoice.objects.filter(order__in=keys).order_by("number").first():
-        raise LinesFixedError(f"The lines cannot change: the order has the invoice {invoice}")
-    if Payment.objects.filter(order__in=keys).holding().exists():
-        raise LinesFixedError
+    if reason := why_fixed(keys):
+        raise LinesFixedError(reason)

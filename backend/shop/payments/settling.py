@@ -156,8 +156,11 @@ def payable(orders: QuerySet[Order]) -> QuerySet[Order]:
 
 
 @transaction.atomic
-def mark_paid(*, orders: Collection[int]) -> list[int]:
-    """Write down that those of these orders that are payable were paid, for the staff; return their keys."""
+def mark_paid(*, orders: Collection[int]) -> dict[int, OrderStatus]:
+    """Write down that those of these orders that are payable were paid, for the staff.
+
+    Pending ones move to processing. Returns the keys of those that were paid, each with the status it had.
+    """
     locked = Order.objects.filter(pk__in=orders).order_by("pk").select_for_update(no_key=True)
     list(locked.values_list("pk"))
     held = {order.pk: order for order in payable(Order.objects.filter(pk__in=orders)).order_by("pk")}
@@ -185,7 +188,7 @@ def mark_paid(*, orders: Collection[int]) -> list[int]:
     )
     move(orders=keys, to=OrderStatus.PROCESSING, by=Actor.STAFF, sources=[OrderStatus.PENDING])
     tell("paid", keys)
-    return keys
+    return {key: OrderStatus(order.status) for key, order in held.items()}
 
 
 @transaction.atomic

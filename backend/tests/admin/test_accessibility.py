@@ -129,8 +129,10 @@ def test_the_page_of_an_import(look: Callable[[str], Wrong]) -> None:
     assert wrong == {}
 
 
-@pytest.mark.parametrize("name", ["history", "delete"])
-def test_the_other_pages_of_a_row(name: str, look: Callable[[str], Wrong], placed: Order) -> None:
+@pytest.mark.parametrize("name", ["change", "history", "delete"])
+def test_the_pages_of_an_order_that_may_change(
+    name: str, look: Callable[[str], Wrong], placed: Order
+) -> None:
     assert look(reverse(f"admin:shop_order_{name}", args=[placed.pk])) == {}
 
 

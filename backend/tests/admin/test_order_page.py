@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from shop.models import Category, Customer, Order, OrderHistory, OrderItem, OrderNote, Product
+from shop.models import Category, Customer, Order, OrderHistory, OrderItem, OrderNote, Payment, Product
 from shop.orders import workflow
 from shop.orders.invoices import make_invoices
 from shop.orders.models import Actor, Delivery, OrderStatus
@@ -19,7 +19,8 @@ from shop.orders.workflow import cancel, move
 from tests.admin.conftest import Clerk
 from tests.admin.test_actions import messages_of
 from tests.admin.test_forms import FormParser, add_url, change_url, errors_of, new_line, open_form, save
-from tests.admin.test_payments import cells_of, pay
+from tests.admin.test_payments import LINES_STAY, cells_of, pay
+from tests.admin.test_payments import press as press_act
 from tests.support.rows import stocks
 
 overwrite = "Somebody changed this meanwhile: it is {} now. Save again to overwrite that."
@@ -327,6 +328,22 @@ def test_the_history_says_who_of_the_staff_it_was(admin_client: Client, clerk: C
     ]
 
 
+def test_the_history_says_who_marked_an_order_as_paid(
+    admin_client: Client, clerk: Clerk, placed: Order, jonas: Customer
+) -> None:
+    cashier = clerk("view_order", "change_order", "change_payment")
+    on_its_way = Order.objects.create(customer=jonas, status="pending", total_amount=5)
+    move(orders=[on_its_way.pk], to=OrderStatus.PROCESSING, by=Actor.STAFF)  # a program of the staff
+    for order in (placed, on_its_way):
+        press_act(cashier, order, "Mark as paid")
+    assert history_of(admin_client, placed) == [
+        ("Pending", "customer"),
+        ("Processing", "clerk (staff)"),
+        ("Marked as paid. Changed Status from pending to processing.", "clerk"),
+    ]
+    assert history_of(admin_client, on_its_way) == [("Processing", "staff"), ("Marked as paid.", "clerk")]
+
+
 def test_a_move_that_the_history_does_not_have_is_in_it_by_the_log(
     admin_client: Client, admin_user: User, order: Order
 ) -> None:
@@ -351,8 +368,8 @@ def test_a_page_costs_the_same_queries_at_1_and_at_50_of_everything(
     admin_client.get(url)
     # Session and user; the order, its delivery and its history, the log of it, notes; how many lines there
     # are, the lines, their products, the customer, and as the one chosen; its payments, whether it is to be
-    # paid, its invoices, its mails.
-    with django_assert_num_queries(16):
+    # paid, its invoices, its mails; whether an invoice or a payment holds its lines.
+    with django_assert_num_queries(18):
         admin_client.get(url)
     OrderHistory.objects.bulk_create(
         OrderHistory(order=placed, status="pending", by="staff") for _ in range(49)
@@ -363,8 +380,33 @@ def test_a_page_costs_the_same_queries_at_1_and_at_50_of_everything(
     OrderItem.objects.bulk_create(
         OrderItem(order=placed, product=product, quantity=1, price_per_unit=1) for product in products
     )
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(18):
         admin_client.get(url)
+
+
+def test_lines_that_something_holds_are_not_to_be_changed(admin_client: Client, placed: Order) -> None:
+    """The page says why; what else it has can be changed."""
+    url = change_url(placed)
+    for hold, reason in (
+        (partial(pay, placed, "open"), LINES_STAY),
+        (
+            partial(make_invoices, orders=[placed.pk]),
+            "The lines cannot change: the order has the invoice R-000001.",
+        ),
+    ):
+        assert reason not in admin_client.get(url).content.decode()
+        hold()
+        page = admin_client.get(url).content.decode()
+        assert reason in page
+        form = open_form(admin_client, url)
+        assert [
+            name for name in form if re.fullmatch(r"items-\d-(product|quantity|price_per_unit|DELETE)", name)
+        ] == []
+        save(admin_client, url, form | {"carrier": f"DHL {reason[:20]}"})
+        assert Delivery.objects.get().carrier == f"DHL {reason[:20]}"
+        Payment.objects.update(status="failed")
+        save(admin_client, url, form | {"carrier": "UPS", "initial-carrier": f"DHL {reason[:20]}"})
+    assert list(placed.items.order_by("pk").values_list("quantity", flat=True)) == [2, 3]
 
 
 def test_an_order_with_an_invoice_keeps_its_customer(

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.django_db
 HOLDING = ["open", "paid", "disputed", "refunding"]
 NOT_HOLDING = ["failed", "expired", "refunded", "refund_failed"]
 WHAT_HOLDS = "1 payment that is open, paid, disputed or to be refunded"
+MOVED = "Changed Status from pending to processing."
 LINES_STAY = "The lines cannot change while a payment of the order is open, paid, refunding or disputed."
 FASTER = "Somebody was faster: {} is {} now. Nothing was changed."
 
@@ -132,12 +133,12 @@ def test_a_page_costs_the_same_queries_at_1_and_at_20_payments_and_mails(
 ) -> None:
     pay(placed)
     admin_client.get(change_url(placed))
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(18):
         admin_client.get(change_url(placed))
     for _ in range(19):
         pay(placed, "refund_failed")
         Mail.objects.create(order=placed, kind="paid", recipients="a@b.de", subject="Paid", text="x")
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(18):
         admin_client.get(change_url(placed))
 
 
@@ -250,7 +251,7 @@ def test_an_order_is_marked_as_paid(admin_client: Client, admin_user: User, plac
         str(placed.pk),
         f"Order {placed.pk}",
     )
-    assert entry.get_change_message() == "Marked as paid."
+    assert entry.get_change_message() == f"Marked as paid. {MOVED}"
 
 
 def test_what_began_is_what_is_paid(admin_client: Client, placed: Order) -> None:
@@ -437,7 +438,8 @@ def test_selected_orders_are_marked_as_paid(admin_client: Client, deborah: Custo
         "cancelled",
     ]
     entries = LogEntry.objects.order_by("object_id").values_list("object_id", "change_message")
-    assert list(entries) == [(str(order.pk), "Marked as paid.") for order in orders[:3]]
+    texts = [f"Marked as paid. {MOVED}", "Marked as paid.", "Marked as paid."]
+    assert list(entries) == [(str(order.pk), text) for order, text in zip(orders, texts, strict=False)]
     assert messages_of(run(admin_client, "mark_paid", orders[0]))[-1] == (
         "warning",
         "1 order stayed as it was: it is paid already, cancelled or paid online.",
@@ -475,9 +477,9 @@ def test_marking_needs_the_permission(clerk: Clerk, order: Order) -> None:
 def test_lines_stay_while_a_payment_holds_them(
     admin_client: Client, placed: Order, gloves: Product, status: str
 ) -> None:
-    pay(placed, status)
     url = change_url(placed)
     form = open_form(admin_client, url)
+    pay(placed, status)
     before = list(OrderItem.objects.order_by("pk").values())
     for changed in (
         form | {"items-1-quantity": "4"},

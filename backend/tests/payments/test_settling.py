@@ -284,11 +284,11 @@ def test_staff_mark_invoices_as_paid(placed: Order, order: Order) -> None:
     placed.delivery.save()
     begun = pay_anew(placed)
     assert (begun.provider, begun.status, begun.url) == ("invoice", "open", None)
-    assert mark_paid(orders=[placed.pk, order.pk]) == [placed.pk, order.pk]
+    assert mark_paid(orders=[placed.pk, order.pk]) == {placed.pk: "pending", order.pk: "completed"}
     assert states(placed) == ("processing", ["paid"])
     assert states(order) == ("completed", ["paid"])
     assert history(placed)[1:] == [("processing", "staff")]
-    assert mark_paid(orders=[placed.pk, order.pk]) == []
+    assert mark_paid(orders=[placed.pk, order.pk]) == {}
     assert mails() == ["placed", "paid", "paid"]
     assert {payment.received for payment in Payment.objects.all()} == {
         Decimal("1446.67"),
@@ -299,6 +299,6 @@ def test_staff_mark_invoices_as_paid(placed: Order, order: Order) -> None:
 
 def test_staff_mark_nothing_else_as_paid(placed: Order, payment: Payment, order: Order) -> None:
     Order.objects.filter(pk=order.pk).update(status="cancelled")
-    assert mark_paid(orders=[placed.pk, order.pk, 0]) == []
+    assert mark_paid(orders=[placed.pk, order.pk, 0]) == {}
     assert states(placed) == ("pending", ["open"])
     assert mails() == ["placed"]
