@@ -15,7 +15,7 @@ from django_tasks import task
 
 from shop.database.statements import Prepared
 from shop.jobs.models import SEND_WRITTEN, Mail
-from shop.jobs.worker import MAIL, MAIL_LIFETIME, HopelessError
+from shop.jobs.worker import MAIL, NEWS_LIFETIME, HopelessError
 
 NOBODY = re.compile(r"(?:^|[@.])(?:invalid|example|example\.[^.@]+)$", re.I)
 """The hosts of addresses that no mail reaches, RFC 2606."""
@@ -107,7 +107,7 @@ def send_written(mail_id: int) -> None:
     mail = Mail.objects.filter(pk=mail_id, sent_at=None).first()
     if not mail:
         return
-    reason = "too old" if mail.written_at < timezone.now() - MAIL_LIFETIME else ""
+    reason = "too old" if mail.written_at < timezone.now() - NEWS_LIFETIME else ""
     try:
         reason = reason or send(
             to=mail.recipients.split("\n"),

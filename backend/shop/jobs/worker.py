@@ -28,7 +28,7 @@ PAUSES = (10, 60, 5 * 60, 30 * 60, 2 * 60 * 60, 6 * 60 * 60, 24 * 60 * 60)
 MAIL = "mail"
 """The queue of mails, which waits untouched while production has no server to send them by."""
 
-MAIL_LIFETIME = timedelta(days=7)
+NEWS_LIFETIME = timedelta(days=7)
 """What could not be sent for so long tells nobody anything new; its job is done without sending it."""
 
 MONEY = "money"
@@ -79,7 +79,7 @@ def sends_mail() -> bool:
 
 def claim(queue: str) -> Job | None:
     """Take the job of a queue that is due for the longest time; None if none is."""
-    held_for = MAIL_LIFETIME if queue == MAIL and not sends_mail() else timedelta(0)
+    held_for = NEWS_LIFETIME if queue == MAIL and not sends_mail() else timedelta(0)
     for job in Job.objects.raw(CLAIM, {"queue": queue, "lease": LEASE_SECONDS, "held_for": held_for}):
         return job
     return None
