@@ -124,12 +124,12 @@ NEEDED = "/* up to the end of the page */ NULL"
 class Select:
     """SQL with its parameters that gives rows as JSON objects, each a text.
 
-    `counting` is SQL, with its parameters, for their number, where that takes less than to read them.
+    `counting` makes SQL, with its parameters, for their number, where that takes less than to read them.
     """
 
     sql: str
     parameters: list[Any]
-    counting: tuple[str, list[Any]] | None = None
+    counting: Callable[[], tuple[str, list[Any]]] | None = None
 
     def page(self, alias: str, *, limit: int, offset: int) -> list[str]:
         """Return at most `limit` rows from an offset on, of the database with this alias."""
@@ -142,7 +142,7 @@ class Select:
         """Return the number of all rows."""
         every_row = f"SELECT count(*) FROM ({self.sql}) AS selected"  # noqa: S608
         with connections[alias].cursor() as cursor:
-            cursor.execute(*(self.counting or (every_row, self.parameters)))
+            cursor.execute(*(self.counting() if self.counting else (every_row, self.parameters)))
             return int(cursor.fetchone()[0])
 
     def chunks(self, alias: str) -> Generator[list[str]]:

@@ -633,7 +633,7 @@ def test_a_hit_on_very_many_pages_is_found_by_the_index_alone(home: Category) ->
         )
         cursor.execute("SET LOCAL work_mem = '64kB'")
         assert found.counting
-        sql, parameters = found.counting
+        sql, parameters = found.counting()
         cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql}", parameters)
         plan = "\n".join(line for (line,) in cursor.fetchall())
     (blocks,) = re.findall("Heap Blocks: (.+)", plan)
