@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import BenchmarkError
+from benchmarks.__main__ import LIKE, SEARCH, agrees, words_of
 from benchmarks.measure import Load, Sample, parse_wrk
 from benchmarks.report import (
     AIMS,
@@ -20,6 +21,7 @@ from benchmarks.report import (
     throughput,
 )
 from benchmarks.selling import SCENARIOS, pgbench_script
+from benchmarks.servers import PEERS
 
 WRK = "Running 1s test @ http://127.0.0.1:8000\n  1 threads and 8 connections\n"
 
@@ -143,6 +145,30 @@ def test_pgbench_gets_a_checkout_in_one_transaction() -> None:
     assert text.endswith("COMMIT;\n")
     assert "%(" not in text
     assert text.count("\\gset") == 5
+
+
+PEER = {peer.name: peer for peer in PEERS}
+VIOLIN, TRUMPET = {"name": "Oak Violin A-293", "price": "1.00"}, {"name": "Oak Trumpet A-29", "price": "2.00"}
+FOUND = f"{SEARCH}Violin+A-29&limit=24"
+
+
+def test_a_search_is_a_word_of_a_name_and_the_beginning_of_the_next() -> None:
+    assert words_of("Handmade Wooden Computer") == "Wooden Comp"
+
+
+@pytest.mark.parametrize("content", [[], [TRUMPET, VIOLIN], [{**VIOLIN, "price": "1"}], 500])
+def test_an_answer_that_is_not_the_shop_s_does_not_agree(content: object) -> None:
+    assert agrees(PEER["limit"], FOUND, [VIOLIN, TRUMPET], [VIOLIN, TRUMPET])
+    assert not agrees(PEER["limit"], FOUND, content, [VIOLIN, TRUMPET])
+    assert not agrees(PEER[LIKE], "products/", content, [VIOLIN, TRUMPET])
+
+
+def test_who_searches_by_like_has_to_find_what_is_named_as_it_is_typed() -> None:
+    """It may find more, in another order, and need not find what only the shop's search can."""
+    assert agrees(PEER[LIKE], FOUND, [{"name": "Black Wool"}, VIOLIN], [TRUMPET, VIOLIN])
+    for content in ([], [TRUMPET], [{**VIOLIN, "price": "1"}], 500):
+        assert not agrees(PEER[LIKE], FOUND, content, [TRUMPET, VIOLIN])
+    assert not agrees(PEER[LIKE], FOUND, [TRUMPET], [TRUMPET])
 
 
 def test_the_text_around_the_results_stays(tmp_path: Path) -> None:

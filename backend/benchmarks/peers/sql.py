@@ -17,13 +17,13 @@ PRODUCT = """
 # The first page of a search, as the shop asks for it (shop/catalog/search.py).
 SEARCH = """
     WITH typed AS MATERIALIZED (
-        SELECT search_query(%(q)s, 'english_stem', false) AS query
+        SELECT search_query(%(q)s, 'english_stem', false) AS query FROM set_config('work_mem', '16MB', true)
     ), hit AS MATERIALIZED (
         SELECT product_id, name, price, stock, category_id FROM product
         WHERE search_lexemes(name, description, category_id) @@ (SELECT query FROM typed) LIMIT 1000
     ), corrected AS MATERIALIZED (
         SELECT search_query(%(q)s, 'english_stem', true) AS query WHERE NOT EXISTS (SELECT FROM hit)
-    ), found AS (
+    ), found AS MATERIALIZED (
         SELECT * FROM hit
         UNION ALL (
             SELECT product_id, name, price, stock, category_id FROM product
