@@ -586,16 +586,17 @@ def test_renaming_a_category_writes_no_product(client: Client, computer: Product
 def test_a_change_of_stock_writes_no_index(gloves: Product) -> None:
     counts = []
     with connection.cursor() as cursor:
+        cursor.execute("VACUUM product")  # there is room beside the row, whatever other tests have left there
         for _ in range(2):
             cursor.execute("SELECT pg_stat_force_next_flush()")
             cursor.execute(
                 "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'product'"
             )
             counts.append(cursor.fetchone())
-            for stock in range(20):
+            for stock in range(5):
                 cursor.execute("UPDATE product SET stock = %s", [stock])
     (updated, hot), (updated_then, hot_then) = counts
-    assert (updated_then - updated, hot_then - hot) == (20, 20)
+    assert (updated_then - updated, hot_then - hot) == (5, 5)
 
 
 def test_words_that_are_gone_are_forgotten_by_the_command(
