@@ -11,12 +11,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import BooleanField, F, QuerySet, Sum
+from django.db.models import BooleanField, F, Func, Lookup, QuerySet, Subquery, Sum
 from django.db.models.expressions import RawSQL
+from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
 from shop.catalog.models import Product, ProductSales, SearchWord, in_dictionary_order
 from shop.database.keys import any_of
-from shop.database.statements import NEEDED, Select
+from shop.database.statements import CHUNK, NEEDED, Select
 
 LONGEST = 100
 """So many characters of words can be looked for."""
@@ -24,11 +25,14 @@ LONGEST = 100
 HITS = 1000
 """So many hits are ranked; of more, those that the index gives first."""
 
-FEW = 15_000
+FEW = 12_000
 """So many hits are sorted at once; of more, the first ones are looked for in the order asked for."""
 
 FIRST = 20_000
 """Among so many products, the first ones in that order."""
+
+MORE = 4
+"""And then among so many times as many, where these are likely to have enough hits for the largest page."""
 
 LANGUAGES = {"de": "german", "en": "english"}
 """What PostgreSQL calls the values of SHOP_LANGUAGE."""
@@ -54,17 +58,26 @@ WITH typed AS MATERIALIZED (
 )
 """
 
+# Little is to be set aside of very many hits.
+KEYS = "SELECT product_id FROM ({hits}) AS hit"
+NUMBER = "SELECT count(*) AS number FROM ({hits}) AS hit HAVING count(*) > 0"
+
 # Sorting very many hits takes long, and so would looking at products in that order whether they are any: it
-# is the indexes that say which of the first ones are. Where these are not enough all hits are sorted.
+# is the indexes that say which of the first ones are. A second try is for pages of the default length, of
+# words that one product in fifty has. Where neither has enough all hits are sorted.
 SORTED = """
 , wanted AS MATERIALIZED (
     SELECT coalesce((SELECT query FROM corrected), (SELECT query FROM typed)) AS query
 ), early AS MATERIALIZED (
     {early}
+), more AS MATERIALIZED (
+    {more}
 ), found AS (
     SELECT * FROM few WHERE {is_few}
     UNION ALL
-    SELECT * FROM early WHERE {is_enough}
+    SELECT * FROM early WHERE {early_fills}
+    UNION ALL
+    SELECT * FROM more WHERE {more_fills}
     UNION ALL
     ({every})
 )
@@ -91,7 +104,9 @@ search_rank(name, (
 IS_FEW = "(SELECT count(*) FROM few) <= {few}"
 
 # A product that is just being sold may be among the first ones without belonging there.
-IS_ENOUGH = f"(SELECT count(*) FROM early) - (SELECT count(*) FROM product_sales WHERE NOT main) >= {NEEDED}"  # noqa: S608
+FILLS = f"(SELECT count(*) FROM {{first}}) - (SELECT count(*) FROM product_sales WHERE NOT main) >= {NEEDED}"  # noqa: S608
+
+IS_LIKELY = f"(SELECT count(*) FROM early) * {{more}} >= greatest({{page}}, {NEEDED})"  # noqa: S608
 
 SORTS: dict[str, Any] = {
     "": "product_id",
@@ -132,8 +147,8 @@ def search(
     if words and sort in ("", "relevance"):
         return by_relevance(products, words, row)
     if words:
-        first = first_ones(sort, Product.objects.among(min_price=min_price, max_price=max_price))
-        return by_words(products, words, sort, row, first)
+        priced = Product.objects.among(min_price=min_price, max_price=max_price)
+        return by_words(products, words, sort, row, priced)
     if sort == "-sold":
         return by_sales(products, row)
     return products.order_by(SORTS[sort], "product_id")
@@ -161,41 +176,64 @@ def by_relevance(products: QuerySet[Product], words: str, row: Mapping[str, str]
 
 
 def by_words(
-    products: QuerySet[Product], words: str, sort: str, row: Mapping[str, str], first: QuerySet[Any, Any]
+    products: QuerySet[Product], words: str, sort: str, row: Mapping[str, str], priced: QuerySet[Product]
 ) -> Select:
-    """Return the same in another order; `first` are keys, among them those of the first in that order."""
+    """Return the same in another order; `priced` are the products at the prices asked for."""
     few, parameters = found_by_words(products, words, "few", FEW + 1)
     is_few = IS_FEW.format(few=FEW)
-    among_first = products.filter(any_of("product_id", first))
-    early, early_parameters = hits(among_first, "wanted", f"NOT {is_few}")
-    every, every_parameters = hits(products, "wanted", f"NOT {is_few} AND ({IS_ENOUGH}) IS NOT TRUE")
-    found = SORTED.format(early=early, every=every, is_few=is_few, is_enough=IS_ENOUGH)
+    early_fills, more_fills = FILLS.format(first="early"), FILLS.format(first="more")
+    is_likely = IS_LIKELY.format(more=MORE, page=CHUNK)
+    early, early_parameters = hits(products.filter(is_early(sort, priced, FIRST)), "wanted", f"NOT {is_few}")
+    more, more_parameters = hits(
+        products.filter(is_early(sort, priced, FIRST * MORE)),
+        "wanted",
+        f"NOT {is_few} AND NOT {early_fills} AND {is_likely}",
+    )
+    every, every_parameters = hits(
+        products, "wanted", f"NOT {is_few} AND ({early_fills}) IS NOT TRUE AND ({more_fills}) IS NOT TRUE"
+    )
+    found = SORTED.format(
+        early=early, more=more, every=every, is_few=is_few, early_fills=early_fills, more_fills=more_fills
+    )
     return shown(
         row,
         few + found + LISTED.format(found="found", order=ORDERS[sort]),
         *parameters,
         *early_parameters,
+        *more_parameters,
         *every_parameters,
         counting=partial(number_of_hits, products, words),
     )
 
 
-def first_ones(sort: str, products: QuerySet[Product]) -> QuerySet[Any, Any]:
-    """Return the keys of the first of the products; any of those that are being sold may be one."""
+def is_early(sort: str, priced: QuerySet[Product], number: int) -> Func | Lookup[Any]:
+    """Return the condition of being one of the first so many products; what is being sold may be one."""
     if sort == "-sold":
         alone = ProductSales.objects.alone().order_by("-quantity", "product").values("product")
-        return alone[:FIRST].union(ProductSales.objects.spare())
+        return any_of("product_id", alone[:number].union(ProductSales.objects.spare(), all=True))
     # Only an index of prices can leave out those of other prices.
-    among = products if sort.endswith("price") else Product.objects.all()
-    return among.order_by(SORTS[sort], "product_id").values("pk")[:FIRST]
+    by_price = sort.endswith("price")
+    key, among = (F("price"), priced) if by_price else (in_dictionary_order("name"), Product.objects.all())
+    last = among.order_by(SORTS[sort]).values_list(key)[number : number + 1]
+    compare = GreaterThanOrEqual if sort.startswith("-") else LessThanOrEqual
+    return compare(key, Subquery(last))
 
 
 def found_by_words(
-    products: QuerySet[Product], words: str, name: str, limit: int | None = None
+    products: QuerySet[Product],
+    words: str,
+    name: str,
+    limit: int | None = None,
+    *,
+    shape: str = "{hits}",
 ) -> tuple[str, list[Any]]:
-    """Return a WITH clause that has the columns of the products with these words under this name."""
+    """Return a WITH clause that has the columns of the products with these words under this name.
+
+    `shape` is SQL that makes something else of the hits, but no row of none.
+    """
     typed = [words, f"{LANGUAGES[settings.SHOP_LANGUAGE]}_stem"]
     found, found_parameters = hits(products, "typed", limit=limit)
+    found = shape.format(hits=found)
     sql = FOUND.format(
         name=name,
         hits=found,
@@ -217,13 +255,13 @@ def hits(
 
 def number_of_hits(products: QuerySet[Product], words: str) -> tuple[str, list[Any]]:
     """Return SQL that counts them, and its parameters."""
-    found, parameters = found_by_words(products, words, "found")
-    return f"{found} SELECT count(*) FROM found", parameters  # noqa: S608
+    found, parameters = found_by_words(products, words, "found", shape=NUMBER)
+    return f"{found} SELECT coalesce(sum(number), 0) FROM found", parameters  # noqa: S608
 
 
 def keys_of(words: str, key: int | None) -> RawSQL:
     """Return the keys of the products with these words, and this key, to be used in a QuerySet."""
-    found, parameters = found_by_words(Product.objects.all(), words, "found")
+    found, parameters = found_by_words(Product.objects.all(), words, "found", shape=KEYS)
     sql = f"{found} SELECT product_id FROM found UNION ALL SELECT %s"  # noqa: S608
     return RawSQL(f"({sql})", [*parameters, key])  # noqa: S611
 

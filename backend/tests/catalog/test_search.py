@@ -461,9 +461,11 @@ def test_of_many_hits_a_thousand_are_ranked_and_all_are_counted_and_sorted(
 
 @pytest.fixture
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let four hits be very many, and eight products be those among which the first ones are looked for."""
+    """Let four hits be very many, looked for among the first eight products, then among the first 24."""
     monkeypatch.setattr(search, "FEW", 3)
     monkeypatch.setattr(search, "FIRST", 8)
+    monkeypatch.setattr(search, "MORE", 3)
+    monkeypatch.setattr(search, "CHUNK", 1)
 
 
 def sorted_by(sort: str, products: list[Product], sold: dict[int, int]) -> list[int]:
