@@ -11,6 +11,7 @@ from django.db.models.functions import Cast, Coalesce, Collate, Now, Round
 from django.utils import timezone
 
 from shop.database.fields import AMOUNTS, ZERO
+from shop.database.keys import any_of
 
 LOW_STOCK = 10
 """A product with fewer units than this is low on stock."""
@@ -100,7 +101,7 @@ class ProductQuerySet(models.QuerySet["Product"]):
             if len(set(categories)) == 1:
                 found = found.filter(models.Exists(keys), category=keys[:1])
             else:
-                found = found.filter(category__in=keys)
+                found = found.filter(any_of("category", keys))
         if min_price is not None:
             found = found.filter(price__gte=min_price)
         if max_price is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import BooleanField, F, Func, Lookup, QuerySet, Subquery, Sum
+from django.db.models import BooleanField, F, Func, Lookup, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
@@ -86,6 +86,34 @@ SORTED = """
 # What the filters alone keep from matching has no wrong letter.
 AND_WITHOUT_FILTERS = f"AND (SELECT count(*) FROM product WHERE {LEXEMES} @@ (SELECT query FROM typed)) = 0"  # noqa: S608
 
+# In another order those of a rare category or price stand far from each other. Up to so many are sorted,
+# which takes about as long as to look for more of them along that order.
+RARE = f"(3000 + 9 * {NEEDED})"
+
+IS_RARE = "((SELECT count(*) FROM few) >= {rare}) IS NOT TRUE"
+
+FILTERED = """
+WITH few AS MATERIALIZED (
+    {few} LIMIT {rare}
+), found AS (
+    SELECT * FROM few WHERE {is_rare}
+    UNION ALL
+    ({first})
+)
+"""
+
+# Product by product, as PostgreSQL might take all of them to be faster than the next few.
+WALKED = f"""
+    (
+        SELECT product.*
+        FROM ({{sold}}) AS sold (product_id, quantity),
+        LATERAL ({{product}}) AS product ({", ".join(COLUMNS)})
+        ORDER BY quantity DESC, sold.product_id LIMIT {NEEDED}
+    ) UNION ALL (
+        {{spare}}
+    )
+"""  # noqa: S608
+
 LISTED = """
 SELECT product_id, name, price::text, stock, category_name AS category__category_name
 FROM {found} JOIN category USING (category_id)
@@ -149,9 +177,18 @@ def search(
     if words:
         priced = Product.objects.among(min_price=min_price, max_price=max_price)
         return by_words(products, words, sort, row, priced)
-    if sort == "-sold":
-        return by_sales(products, row)
-    return products.order_by(SORTS[sort], "product_id")
+    is_indexed = sort.endswith("price") and len(set(categories)) <= 1
+    if not is_indexed and (categories or min_price is not None or max_price is not None):
+        return by_filters(products, sort, row, by_category=bool(categories))
+    if sort != "-sold":
+        return products.order_by(SORTS[sort], "product_id")
+    first, parameters = first_of(products, sort)
+    return shown(
+        row,
+        LISTED.format(found=f"({first}) AS found", order=ORDERS[sort]),
+        *parameters,
+        counting=partial(number_of, products),
+    )
 
 
 def shown(
@@ -266,22 +303,42 @@ def keys_of(words: str, key: int | None) -> RawSQL:
     return RawSQL(f"({sql})", [*parameters, key])  # noqa: S611
 
 
-def by_sales(products: QuerySet[Product], row: Mapping[str, str]) -> Select:
-    """Return all of the products, those that were sold most first."""
-    # Those whose main row says all, in its index's order; the others, which are few, are added up.
-    spare = ProductSales.objects.spare()
-    alone = products.filter(sales__main=True).exclude(pk__in=spare).order_by("-sales__quantity", "pk")
-    shared = products.filter(pk__in=spare)
-    first, parameters = alone.values_list(*COLUMNS, F("sales__quantity")).query.sql_with_params()
-    added, more = shared.values_list(*COLUMNS, Sum("sales__quantity")).query.sql_with_params()
-    sold = f"(({first} LIMIT {NEEDED}) UNION ALL ({added})) AS found ({', '.join(COLUMNS)}, sold)"
+def by_filters(
+    products: QuerySet[Product], sort: str, row: Mapping[str, str], *, by_category: bool
+) -> Select:
+    """Return those of a category or at some prices in another order than the index that has these."""
+    index = ("category_id", "price", "product_id") if by_category else ("price", "product_id")
+    few, parameters = products.order_by(*index).values_list(*COLUMNS).query.sql_with_params()
+    is_rare = IS_RARE.format(rare=RARE)
+    first, first_parameters = first_of(products, sort, f"NOT {is_rare}")
+    filtered = FILTERED.format(few=few, first=first, rare=RARE, is_rare=is_rare)
     return shown(
         row,
-        LISTED.format(found=sold, order="sold DESC"),
+        filtered + LISTED.format(found="found", order=ORDERS.get(sort, "product_id")),
         *parameters,
-        *more,
+        *first_parameters,
         counting=partial(number_of, products),
     )
+
+
+def first_of(products: QuerySet[Product], sort: str, condition: str = "true") -> tuple[str, list[Any]]:
+    """Return SQL for COLUMNS of the first in this order; by sales, of those that are being sold as well.
+
+    `condition` is SQL that says of all whether they are wanted.
+    """
+    only = RawSQL(condition, [], BooleanField())  # noqa: S611
+    if sort != "-sold":
+        first = products.filter(only).order_by(SORTS[sort], "pk").values_list(*COLUMNS)
+        sql, parameters = first.query.sql_with_params()
+        return f"{sql} LIMIT {NEEDED}", list(parameters)
+    sold = ProductSales.objects.alone().filter(only).order_by("-quantity", "product")
+    product = products.filter(pk=RawSQL("sold.product_id", [])).values_list(*COLUMNS)[:1]
+    spare = products.filter(only, pk__in=ProductSales.objects.spare()).values_list(*COLUMNS)
+    (sold_sql, one), (product_sql, two), (spare_sql, three) = (
+        queryset.query.sql_with_params()
+        for queryset in (sold.values_list("product", "quantity"), product, spare)
+    )
+    return WALKED.format(sold=sold_sql, product=product_sql, spare=spare_sql), [*one, *two, *three]
 
 
 def number_of(products: QuerySet[Product]) -> tuple[str, list[Any]]:

@@ -461,11 +461,15 @@ def test_of_many_hits_a_thousand_are_ranked_and_all_are_counted_and_sorted(
 
 @pytest.fixture
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let four hits be very many, looked for among the first eight products, then among the first 24."""
+    """Let four hits be very many, looked for among the first eight products, then among the first 24.
+
+    And let twelve products of a category or at some prices be many.
+    """
     monkeypatch.setattr(search, "FEW", 3)
     monkeypatch.setattr(search, "FIRST", 8)
     monkeypatch.setattr(search, "MORE", 3)
     monkeypatch.setattr(search, "CHUNK", 1)
+    monkeypatch.setattr(search, "RARE", "12")
 
 
 def sorted_by(sort: str, products: list[Product], sold: dict[int, int]) -> list[int]:
@@ -482,7 +486,7 @@ def sorted_by(sort: str, products: list[Product], sold: dict[int, int]) -> list[
 @pytest.mark.usefixtures("few_at_once")
 @pytest.mark.parametrize("sort", ["price", "-price", "name", "-name", "-sold"])
 @pytest.mark.parametrize("place", ["anywhere", "first", "last"])
-def test_of_very_many_hits_the_first_ones_in_order_come_first(
+def test_of_many_products_the_first_ones_in_order_come_first(
     client: Client,
     home: Category,
     garden: Category,
@@ -491,6 +495,8 @@ def test_of_very_many_hits_the_first_ones_in_order_come_first(
     place: str,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
+    order.items.all().delete()
+    Product.objects.all().delete()
     random = Random(f"{sort} {place}")
     products = [
         Product(
@@ -528,13 +534,22 @@ def test_of_very_many_hits_the_first_ones_in_order_come_first(
         ({"q": "lantern", "min_price": 7}, lambda product: product.price >= 7),
         ({"q": "lantern", "in_stock": 1}, lambda product: product.stock > 0),
         ({"q": "lantern", "category": "Garden"}, lambda product: product.category == garden),
+        ({"category": "Garden"}, lambda product: product.category == garden),
+        ({"category": ["Garden", "Home"], "in_stock": 1}, lambda product: product.stock > 0),
+        (
+            {"category": ["Garden", "Nowhere"], "max_price": 3},
+            lambda product: product.category == garden and product.price <= 3,
+        ),
+        ({"min_price": 3}, lambda product: product.price >= 3),
+        ({"min_price": 9}, lambda product: product.price >= 9),
     ]
     for asked, keeps in filters:
-        expected = sorted_by(sort, [product for product in found if keeps(product)], sold)
+        among = found if "q" in asked else products
+        expected = sorted_by(sort, [product for product in among if keeps(product)], sold)
         for limit, offset in ((3, 0), (3, 3), (15, 10)):
             parameters = {"sort": sort, "limit": limit, "offset": offset, "total": 1, **asked}
             with django_assert_num_queries(2):
-                response = client.get(f"{PATH}?{urlencode(parameters)}")
+                response = client.get(f"{PATH}?{urlencode(parameters, doseq=True)}")
             page = [row["product_id"] for row in response.json()]
             assert page == expected[offset : offset + limit], parameters
             assert response.headers["X-Total-Count"] == str(len(expected))
