@@ -71,7 +71,8 @@ def postgres(data: Path, **settings: str) -> Iterator[Server]:
             "listen_addresses": "",
             "port": PORT,
             "unix_socket_directories": directory,
-            "random_page_cost": "1.1",  # as in production
+            "random_page_cost": "1.1",  # as in production, and so is the next
+            "jit": "off",
             **settings,
         }
         process = launch(

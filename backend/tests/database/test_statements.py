@@ -69,6 +69,14 @@ def test_the_rows_are_those_of_the_queryset(monkeypatch: pytest.MonkeyPatch, *, 
 
 
 @pytest.mark.django_db
+def test_postgresql_compiles_none() -> None:
+    """With LLVM it would, for each search in an order, and take longer than to run it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW jit")
+        assert cursor.fetchone() == ("off",)
+
+
+@pytest.mark.django_db
 def test_a_statement_is_compiled_and_prepared_once(gloves: Product) -> None:
     builds = []
 
