@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from pytest_django.live_server_helper import LiveServer
+from selenium.webdriver import Chrome
 
 from tests.orders.conftest import ada, basket, placed  # noqa: F401 (fixtures)
 
@@ -24,3 +26,16 @@ def clerk(db: None) -> Clerk:
         return client
 
     return sign_in
+
+
+@pytest.fixture
+def signed_in(browser: Chrome, live_server: LiveServer, admin_client: Client) -> LiveServer:
+    """A server whose superuser the browser is already."""
+    become(browser, live_server, admin_client)
+    return live_server
+
+
+def become(browser: Chrome, server: LiveServer, client: Client) -> None:
+    """Give the browser the session of a client."""
+    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": server.url}
+    browser.execute_cdp_cmd("Network.setCookie", cookie)

@@ -13,32 +13,28 @@ from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.wait import WebDriverWait
 
 from shop.models import Cart, Customer, Order, Payment, Product
 from shop.orders.models import Delivery
-from tests.support.browser import WAIT_SECONDS, stopped_by_policy
+from tests.support.browser import stopped_by_policy, waiting
 from tests.support.serving import developing
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def signed_in(
-    browser: Chrome, find: Callable[[str], WebElement], live_server: LiveServer, admin_user: User
-) -> LiveServer:
-    """Sign in as a person does."""
-    browser.get(f"{live_server}/admin/")
+def sign_in(find: Callable[[str], WebElement]) -> None:
+    """Do it as a person does."""
     find("#id_username").send_keys("admin")
     find("#id_password").send_keys("password")
     find("[type=submit]").click()
     find("#user-tools")
-    return live_server
 
 
-def test_the_admin_is_styled(
-    browser: Chrome, signed_in: LiveServer, find: Callable[[str], WebElement]
+def test_who_signs_in_finds_the_admin_styled(
+    browser: Chrome, live_server: LiveServer, find: Callable[[str], WebElement], admin_user: User
 ) -> None:
+    browser.get(f"{live_server}/admin/")
+    sign_in(find)
     header = find("#header")
     assert header.text.startswith("Webshop")
     assert header.value_of_css_property("background-color") == "rgba(23, 50, 63, 1)"
@@ -94,7 +90,7 @@ def warning_of(browser: Chrome, line: int, text: str) -> bool:
         shown = browser.find_elements(By.CSS_SELECTOR, f"#items-{line} .short-of-stock")
         return "".join(warning.text for warning in shown) == text
 
-    return WebDriverWait(browser, WAIT_SECONDS).until(lambda _: says())
+    return waiting(browser).until(lambda _: says())
 
 
 def test_an_order_is_placed_by_telephone(
@@ -157,9 +153,7 @@ def test_an_order_is_placed_by_telephone_by_keyboard_alone(
         press(words)
         find(".select2-results__option--highlighted:only-child")
         press(Keys.ENTER)
-        WebDriverWait(browser, WAIT_SECONDS).until(
-            lambda _: not browser.find_elements(By.CSS_SELECTOR, ".select2-search__field")
-        )
+        waiting(browser).until(lambda _: not browser.find_elements(By.CSS_SELECTOR, ".select2-search__field"))
 
     browser.get(f"{signed_in}/admin/shop/order/add/")
     search(".field-customer", "lovelace")
@@ -252,6 +246,7 @@ def test_a_payment_is_given_back_by_a_button(
 
 def test_the_policy_stops_what_stands_in_a_page(browser: Chrome, signed_in: LiveServer) -> None:
     """It does apply; and the console, which the other tests look at, tells of it."""
+    browser.get(f"{signed_in}/admin/")
     browser.execute_script(
         "const script = document.createElement('script'); script.textContent = 'window.evil = 1';"
         "document.body.append(script)"
@@ -318,10 +313,7 @@ def test_developers_see_the_toolbar(
     with developing(tmp_path) as shop:
         admin = f"http://127.0.0.1:{shop.port}/admin"
         browser.get(f"{admin}/")
-        find("#id_username").send_keys("admin")
-        find("#id_password").send_keys("password")
-        find("[type=submit]").click()
-        find("#user-tools")
+        sign_in(find)
 
         def summary() -> str:
             return find("#summary").value_of_css_property("background-color")
@@ -340,7 +332,7 @@ def test_developers_see_the_toolbar(
 
         browser.get(f"{admin}/shop/order/")
         toolbar = browser.find_element(By.ID, "djDebugRoot").shadow_root
-        wait = WebDriverWait(browser, WAIT_SECONDS)
+        wait = waiting(browser)
         wait.until(lambda _: toolbar.find_element(By.ID, "djShowToolBarButton").is_displayed())
         for selector in ("#logout-form button", ".object-tools .addlink", "#changelist-filter li a"):
             assert uncovered(browser, selector), selector

@@ -12,7 +12,6 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from shop.models import Customer, Order, Product, StockCorrection
-from tests.admin.test_browser import signed_in  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +28,7 @@ def quiet(browser: Chrome) -> Iterator[None]:
 
 def test_orders_are_filtered(
     browser: Chrome,
-    signed_in: LiveServer,  # noqa: F811
+    signed_in: LiveServer,
     find: Find,
     deborah: Customer,
     order: Order,
@@ -61,7 +60,7 @@ def test_orders_are_filtered(
 
 def test_cells_are_saved_by_enter(
     browser: Chrome,
-    signed_in: LiveServer,  # noqa: F811
+    signed_in: LiveServer,
     find: Find,
     gloves: Product,
     computer: Product,
@@ -87,7 +86,7 @@ def test_cells_are_saved_by_enter(
 @pytest.mark.parametrize("width", [390, 1366])
 def test_a_customer_is_erased(
     browser: Chrome,
-    signed_in: LiveServer,  # noqa: F811
+    signed_in: LiveServer,
     find: Find,
     order: Order,
     width: int,

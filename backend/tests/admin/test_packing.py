@@ -26,7 +26,6 @@ from shop.orders.models import Actor
 from shop.orders.workflow import move
 from tests.admin.conftest import Clerk
 from tests.admin.test_actions import messages_of
-from tests.admin.test_browser import signed_in  # noqa: F401 (fixture)
 from tests.admin.test_forms import change_url, open_form
 from tests.admin.test_order_page import history_of
 from tests.support.races import meanwhile, session
@@ -509,7 +508,7 @@ def pages_of(browser: Chrome) -> int:
 @pytest.mark.django_db(transaction=True)
 def test_orders_are_packed_in_a_browser(
     browser: Chrome,
-    signed_in: LiveServer,  # noqa: F811 (fixture)
+    signed_in: LiveServer,
     find: Callable[[str], WebElement],
     placed: Order,
     own: Order,

@@ -7,7 +7,6 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django.live_server_helper import LiveServer
@@ -63,17 +62,14 @@ def busy_month(deborah: Customer, gloves: Product, computer: Product, placed: Or
 def test_a_picture(
     name: str,
     browser: Chrome,
-    live_server: LiveServer,
-    admin_client: Client,
+    signed_in: LiveServer,
     placed: Order,
     busy_month: None,
     pytestconfig: pytest.Config,
 ) -> None:
-    browser.get(f"{live_server}/static/shop/favicon.svg")
-    browser.add_cookie({"name": "sessionid", "value": admin_client.cookies["sessionid"].value})
     size = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.get(f"{live_server}{PICTURES[name](placed)}")
+    browser.get(f"{signed_in}{PICTURES[name](placed)}")
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
     path = ROOT / "docs" / f"{name}.png"
     if pytestconfig.getoption("record_pictures"):

@@ -12,7 +12,6 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from shop.models import Customer, Order, Product
-from tests.admin.test_browser import signed_in  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +36,7 @@ def complaints(browser: Chrome) -> list[str]:
 @pytest.mark.usefixtures("_sold")
 def test_the_start_page_is_drawn_and_leads_to_its_lists(
     browser: Chrome,
-    signed_in: LiveServer,  # noqa: F811 (the fixture)
+    signed_in: LiveServer,
     find: Callable[[str], WebElement],
 ) -> None:
     for width in (1366, 390):

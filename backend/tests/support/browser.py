@@ -25,6 +25,11 @@ FLAGS = (
 WAIT_SECONDS = 20
 
 
+def waiting(browser: Chrome) -> WebDriverWait[Chrome]:
+    """Wait for the browser, and look often: Selenium itself looks twice a second."""
+    return WebDriverWait(browser, WAIT_SECONDS, poll_frequency=0.05)
+
+
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """Start a Chromium for all tests; without one on the machine, skip, but never in CI."""
@@ -75,8 +80,8 @@ def find(browser: Chrome) -> Callable[[str], WebElement]:
     """Return the function that waits for the element of a CSS selector to be seen."""
 
     def wait_for(selector: str) -> WebElement:
-        wait = WebDriverWait(browser, WAIT_SECONDS)
-        return wait.until(visibility_of_element_located((By.CSS_SELECTOR, selector)), selector)
+        located = visibility_of_element_located((By.CSS_SELECTOR, selector))
+        return waiting(browser).until(located, selector)
 
     return wait_for
 
@@ -88,7 +93,7 @@ def save(browser: Chrome, find: Callable[[str], WebElement]) -> Callable[[], str
     def press() -> str:
         button = find("[name=_save]")
         button.click()
-        WebDriverWait(browser, WAIT_SECONDS).until(staleness_of(button))
+        waiting(browser).until(staleness_of(button))
         return find(".messagelist .success").text
 
     return press
