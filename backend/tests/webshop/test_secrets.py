@@ -301,7 +301,8 @@ def test_nothing_is_told(tmp_path: Path, migrated_data: Path, sentry: Sentry) ->
             "Sentry": "".join(sentry.received),
             "the admin's history": history,
         }
-        for where, text in told.items():
+        for where, said in told.items():
+            text = said.replace(str(server.socket_dir), "")  # a name by chance, which may hold the mark
             assert MARK not in text.lower(), (where, around(text, MARK))
             for token in (*session.tokens, session.session_key):
                 assert token not in text, (where, around(text, token))
