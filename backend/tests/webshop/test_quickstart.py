@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests import BACKEND
+from tests.support.cluster import copy_data
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,16 +55,12 @@ def tidied(path: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give a checkout in which quickstart ran before, and whose database needs nothing any more.
-
-    It had begun to make the database before, and was stopped.
-    """
+def checkout(migrated_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give a checkout whose database has its tables, and needs nothing any more."""
     with copied(tmp_path_factory.mktemp("used") / "backend") as path:
-        half_made = path / ".postgres" / "data.new"
-        half_made.mkdir(parents=True)
-        (half_made / "PG_VERSION").write_text("17\n")
-        start(path).stop()
+        state = path / ".postgres"
+        state.mkdir()
+        copy_data(migrated_data, state)
         (path / "entrypoint.sh").write_text('exec "$@"\n')
         yield path
 
@@ -207,10 +204,21 @@ def refusal(checkout: Path, port: str = "", **environment: str) -> str:
     return result.stderr
 
 
+def ctrl_c_often(group: int, signal_number: int) -> None:
+    """Do as a terminal does, which tells everyone in front of it, and as the impatient do."""
+    for _ in range(20):
+        os.killpg(group, signal_number)
+        time.sleep(0.01)
+
+
 def test_first_start_and_the_next(tmp_path: Path) -> None:
+    """The database was begun before, and that was stopped."""
     private = tmp_path / "Läden & mehr" / ("deep" * 30)
     private.mkdir(mode=0o700, parents=True)
     with copied(private / "back end") as checkout:
+        half_made = checkout / ".postgres" / "data.new"
+        half_made.mkdir(parents=True)
+        (half_made / "PG_VERSION").write_text("17\n")
         shop = start(checkout, TMPDIR=str(private))
 
         browser = urllib.request.build_opener(
@@ -237,20 +245,7 @@ def test_first_start_and_the_next(tmp_path: Path) -> None:
         assert "The shop holds data: nothing added" in shop.output
         with urllib.request.urlopen(f"{shop.url}/shop/api/category-stats/") as response:
             assert b'"Kept"' in response.read()
-        shop.stop()
-
-
-def test_stops_by_signal(checkout: Path) -> None:
-    for signal_number in signal.SIGTERM, signal.SIGHUP:
-        start(checkout).stop(signal_number=signal_number)
-
-    def ctrl_c_often(group: int, signal_number: int) -> None:
-        """Do as a terminal does, which tells everyone in front of it, and as the impatient do."""
-        for _ in range(20):
-            os.killpg(group, signal_number)
-            time.sleep(0.01)
-
-    start(checkout).stop(ctrl_c_often)
+        shop.stop(ctrl_c_often)
 
 
 @pytest.mark.skipif(not shutil.which("uv"), reason="needs uv")
@@ -353,15 +348,15 @@ def test_leftovers_and_a_developers_environment(checkout: Path, tmp_path: Path) 
             unrelated.kill()
 
 
-def test_two_checkouts_at_once(checkout: Path, tmp_path: Path) -> None:
+def test_two_checkouts_at_once_and_other_signals(checkout: Path, tmp_path: Path) -> None:
     second = tmp_path / "backend"
     with tidied(second):
         subprocess.run(["cp", "-a", checkout, second], check=True)
         shops = [launch(checkout), launch(second)]
         for shop in shops:
             wait_for("the shop", shop.answers)
-        for shop in shops:
-            shop.stop()
+        for shop, signal_number in zip(shops, (signal.SIGTERM, signal.SIGHUP), strict=True):
+            shop.stop(signal_number=signal_number)
 
 
 def test_ports(checkout: Path) -> None:
