@@ -332,6 +332,7 @@ class Handler(BaseHTTPRequestHandler):
     """Speaks HTTP for the fake of its server."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # the body goes out at once, not when the head was acknowledged
     fake: FakeStripe
 
     def respond(self) -> None:
