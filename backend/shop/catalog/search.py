@@ -32,7 +32,7 @@ FIRST = 20_000
 """Among so many products, the first ones in that order."""
 
 MORE = 4
-"""And then among so many times as many, where these are likely to have enough hits for the largest page."""
+"""If those do not fill a page of the default length but so many times as many are likely to, look there."""
 
 LANGUAGES = {"de": "german", "en": "english"}
 """What PostgreSQL calls the values of SHOP_LANGUAGE."""
@@ -58,13 +58,13 @@ WITH typed AS MATERIALIZED (
 )
 """
 
-# Little is to be set aside of very many hits.
+# Keep only what is needed of each hit: there may be hundreds of thousands.
 KEYS = "SELECT product_id FROM ({hits}) AS hit"
 NUMBER = "SELECT count(*) AS number FROM ({hits}) AS hit HAVING count(*) > 0"
 
 # Sorting very many hits takes long, and so would looking at products in that order whether they are any: it
 # is the indexes that say which of the first ones are. A second try is for pages of the default length, of
-# words that one product in fifty has. Where neither has enough all hits are sorted.
+# words that one product in twenty to eighty has. Where neither has enough all hits are sorted.
 SORTED = """
 , wanted AS MATERIALIZED (
     SELECT coalesce((SELECT query FROM corrected), (SELECT query FROM typed)) AS query
@@ -87,8 +87,8 @@ SORTED = """
 AND_WITHOUT_FILTERS = f"AND (SELECT count(*) FROM product WHERE {LEXEMES} @@ (SELECT query FROM typed)) = 0"  # noqa: S608
 
 # In another order those of a rare category or price stand far from each other. Up to so many are sorted,
-# which takes about as long as to look for more of them along that order.
-RARE = f"(3000 + 9 * {NEEDED})"
+# which takes about as long as to look for more of them along that order; not so far from the first page.
+RARE = f"(3000 + 9 * least({NEEDED}, 2000))"
 
 IS_RARE = "((SELECT count(*) FROM few) >= {rare}) IS NOT TRUE"
 
@@ -266,7 +266,7 @@ def found_by_words(
 ) -> tuple[str, list[Any]]:
     """Return a WITH clause that has the columns of the products with these words under this name.
 
-    `shape` is SQL that makes something else of the hits, but no row of none.
+    `shape` is SQL around the hits; it must give no row when there are none, as typos are corrected then.
     """
     typed = [words, f"{LANGUAGES[settings.SHOP_LANGUAGE]}_stem"]
     found, found_parameters = hits(products, "typed", limit=limit)
@@ -274,7 +274,7 @@ def found_by_words(
     sql = FOUND.format(
         name=name,
         hits=found,
-        # Most searches take PostgreSQL less than Django to compile this.
+        # Compiling this twice would take longer than most searches.
         corrected_hits=found.replace("(SELECT query FROM typed)", "(SELECT query FROM corrected)"),
         and_without_filters=AND_WITHOUT_FILTERS if products.query.where else "",
     )

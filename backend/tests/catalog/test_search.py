@@ -459,6 +459,16 @@ def test_of_many_hits_a_thousand_are_ranked_and_all_are_counted_and_sorted(
     assert [row["price"] for row in response.json()] == [f"{number}.00" for number in range(14, -1, -1)]
 
 
+def test_far_behind_the_last_page_there_is_nothing(client: Client, gloves: Product) -> None:
+    for sort in ("", "price", "-price", "name", "-name", "-sold"):
+        for asked in ({}, {"q": "gloves"}, {"min_price": 1}, {"category": "Home"}, {"in_stock": 1}):
+            parameters = {**asked, "sort": sort, "offset": 999_999_999}
+            response = client.get(
+                f"{PATH}?{urlencode({key: value for key, value in parameters.items() if value})}"
+            )
+            assert (response.status_code, response.json()) == (200, []), parameters
+
+
 @pytest.fixture
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let four hits be very many, looked for among the first eight products, then among the first 24.
