@@ -18,5 +18,5 @@ class InputRenderer(DjangoTemplates):
         if template_name not in PLAIN:
             return super().render(template_name, context, request)
         widget = context["widget"]
-        attributes = {name: widget[name] for name in ("name", "value")} | widget["attrs"]
+        attributes = widget["attrs"] | {name: widget[name] for name in ("name", "value")}
         return format_html('<input type="{}"{}>', widget["type"], flatatt(attributes))
