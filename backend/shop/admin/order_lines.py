@@ -13,13 +13,8 @@ from shop.admin.searching import ProductSelect
 from shop.orders.models import OrderItem
 
 
-def is_fixed(request: HttpRequest, order: Any) -> bool:
-    """Whether a page has the lines of an order for looking alone.
-
-    One whose lines could be changed when it was opened sends them, and is told aloud if they no longer can.
-    """
-    if request.method == "POST":
-        return order is not None and not any(name.endswith(("-quantity", "-DELETE")) for name in request.POST)
+def is_fixed(order: Any) -> bool:
+    """Whether the page shows the lines read-only, by what OrderAdmin.get_object() says of them."""
     return bool(getattr(order, "lines_fixed", ""))
 
 
@@ -33,13 +28,13 @@ class OrderItemInline(LineInline):
     readonly_fields = ("in_stock", "subtotal")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_add_permission(request, obj) and not is_fixed(request, obj)
+        return super().has_add_permission(request, obj) and not is_fixed(obj)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_change_permission(request, obj) and not is_fixed(request, obj)
+        return super().has_change_permission(request, obj) and not is_fixed(obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_delete_permission(request, obj) and not is_fixed(request, obj)
+        return super().has_delete_permission(request, obj) and not is_fixed(obj)
 
     def in_stock(self, line: Any) -> int:
         """Return how many more there are."""

@@ -65,7 +65,8 @@ def history_of(order: Order) -> list[Event]:
         status = status_reached(entry, text)
         if status in by_staff:
             names[status] = name
-        if status not in by_staff or text.startswith(PAID):
+            text = PAID if text.startswith(PAID) else ""
+        if text:
             events.append(Event(entry.action_time, text, name))
     for step in steps:
         name = names.get(step.status, "")

@@ -173,10 +173,15 @@ class OrderAdmin(ShopAdmin):
         return f"{order} is paid now."
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """Add to what is looked at why its lines cannot change, as lines_fixed."""
+        """Add lines_fixed: why the page shows the lines read-only, or "".
+
+        What is sent has it as the page had it: one opened while the lines were free sends them, and saving
+        says why they cannot change by now.
+        """
         order: Any = super().get_object(request, object_id, from_field)
-        if order and request.method != "POST":
-            order.lines_fixed = why_fixed([order.pk])
+        if order:
+            sent = request.POST.get("lines_fixed", "")
+            order.lines_fixed = sent if request.method == "POST" else why_fixed([order.pk])
         return order
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -339,7 +339,7 @@ def test_the_history_says_who_marked_an_order_as_paid(
     assert history_of(admin_client, placed) == [
         ("Pending", "customer"),
         ("Processing", "clerk (staff)"),
-        ("Marked as paid. Changed Status from pending to processing.", "clerk"),
+        ("Marked as paid.", "clerk"),
     ]
     assert history_of(admin_client, on_its_way) == [("Processing", "staff"), ("Marked as paid.", "clerk")]
 
@@ -384,29 +384,42 @@ def test_a_page_costs_the_same_queries_at_1_and_at_50_of_everything(
         admin_client.get(url)
 
 
+def line_inputs(page: str) -> list[str]:
+    """What of lines a page lets change, that of a line to be added, too."""
+    return re.findall(r'name="items-(?:\d+|__prefix__)-(product|quantity|price_per_unit|DELETE)"', page)
+
+
 def test_lines_that_something_holds_are_not_to_be_changed(admin_client: Client, placed: Order) -> None:
-    """The page says why; what else it has can be changed."""
+    """The page says why; what else it has can be changed, also when the lines are free again."""
     url = change_url(placed)
+    by_invoice = "The lines cannot change: the order has the invoice R-000001."
     for hold, reason in (
         (partial(pay, placed, "open"), LINES_STAY),
-        (
-            partial(make_invoices, orders=[placed.pk]),
-            "The lines cannot change: the order has the invoice R-000001.",
-        ),
+        (partial(make_invoices, orders=[placed.pk]), by_invoice),
     ):
-        assert reason not in admin_client.get(url).content.decode()
-        hold()
         page = admin_client.get(url).content.decode()
-        assert reason in page
+        assert reason not in page
+        assert set(line_inputs(page)) == {"product", "quantity", "price_per_unit", "DELETE"}
+        hold()
         form = open_form(admin_client, url)
-        assert [
-            name for name in form if re.fullmatch(r"items-\d-(product|quantity|price_per_unit|DELETE)", name)
-        ] == []
-        save(admin_client, url, form | {"carrier": f"DHL {reason[:20]}"})
-        assert Delivery.objects.get().carrier == f"DHL {reason[:20]}"
+        wrong = admin_client.post(url, form | {"note": "x" * 2001})
+        assert errors_of(wrong) == ["Ensure this value has at most 2000 characters (it has 2001)."]
+        for page in (admin_client.get(url).content.decode(), wrong.content.decode()):
+            assert reason in page
+            assert line_inputs(page) == []
+        save(admin_client, url, form | {"carrier": "DHL"})
+        assert Delivery.objects.get().carrier == "DHL"
         Payment.objects.update(status="failed")
-        save(admin_client, url, form | {"carrier": "UPS", "initial-carrier": f"DHL {reason[:20]}"})
+        save(admin_client, url, form | {"carrier": "UPS", "initial-carrier": "DHL"})
+        save(admin_client, url, open_form(admin_client, url) | {"carrier": ""})
     assert list(placed.items.order_by("pk").values_list("quantity", flat=True)) == [2, 3]
+
+
+def test_who_may_only_delete_lines_can_still_do_so_after_an_error(clerk: Clerk, placed: Order) -> None:
+    client = clerk("view_order", "change_order", "view_orderitem", "delete_orderitem")
+    url = change_url(placed)
+    for page in (client.get(url), client.post(url, open_form(client, url) | {"note": "x" * 2001})):
+        assert line_inputs(page.content.decode()) == ["DELETE", "DELETE"]
 
 
 def test_an_order_with_an_invoice_keeps_its_customer(
