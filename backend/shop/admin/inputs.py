@@ -3,9 +3,8 @@
 from typing import Any
 
 from django.forms.renderers import DjangoTemplates
-from django.forms.utils import flatatt
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 
 PLAIN = [f"django/forms/widgets/{kind}.html" for kind in ("checkbox", "hidden", "number", "text")]
 
@@ -18,5 +17,11 @@ class InputRenderer(DjangoTemplates):
         if template_name not in PLAIN:
             return super().render(template_name, context, request)
         widget = context["widget"]
-        attributes = widget["attrs"] | {name: widget[name] for name in ("name", "value")}
-        return format_html('<input type="{}"{}>', widget["type"], flatatt(attributes))
+        attributes = [("type", widget["type"]), ("name", widget["name"])]
+        if widget["value"] is not None:
+            attributes.append(("value", widget["value"]))
+        attributes += [pair for pair in widget["attrs"].items() if pair[1] is not False]
+        drawn = (
+            (name if value is True else format_html('{}="{}"', name, value),) for name, value in attributes
+        )
+        return format_html("<input {}>", format_html_join(" ", "{}", drawn))

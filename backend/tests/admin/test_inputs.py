@@ -3,7 +3,6 @@
 import pytest
 from django import forms
 from django.forms.renderers import DjangoTemplates, get_default_renderer
-from django.test.html import parse_html
 
 WIDGETS = (forms.CheckboxInput, forms.HiddenInput, forms.NumberInput, forms.TextInput, forms.Textarea)
 
@@ -22,7 +21,7 @@ def test_inputs_are_drawn_as_django_draws_them(value: object) -> None:
             str(widget().render("its name", value, attrs, renderer))
             for renderer in (get_default_renderer(), DjangoTemplates())
         ]
-        assert parse_html(drawn[0]) == parse_html(drawn[1]), widget
+        assert drawn[0] == drawn[1], widget
     assert type(get_default_renderer()) is not DjangoTemplates
 
 
@@ -31,6 +30,6 @@ def test_what_stands_in_an_input_is_escaped() -> None:
         name = forms.CharField(initial='"><script>&', show_hidden_initial=True)
 
     assert str(Form()["name"]) == (
-        '<input type="text" id="id_name" name="name" value="&quot;&gt;&lt;script&gt;&amp;" required>'
-        '<input type="hidden" id="initial-id_name" name="initial-name" value="&quot;&gt;&lt;script&gt;&amp;">'
+        '<input type="text" name="name" value="&quot;&gt;&lt;script&gt;&amp;" required id="id_name">'
+        '<input type="hidden" name="initial-name" value="&quot;&gt;&lt;script&gt;&amp;" id="initial-id_name">'
     )
