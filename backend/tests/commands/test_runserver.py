@@ -1,0 +1,31 @@
+"""`manage.py runserver`: Django's, which keeps no connection of a client that is gone."""
+
+import time
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from tests.support.serving import developing
+
+pytestmark = pytest.mark.slow
+
+
+def sessions() -> int:
+    """Return how many connections the database of the test has."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND backend_type = 'client backend'"
+        )
+        return int(cursor.fetchone()[0])
+
+
+def test_clients_leave_no_connections_to_the_database(transactional_db: None, tmp_path: Path) -> None:
+    with developing(tmp_path) as shop:
+        for _ in range(20):
+            assert shop.get("/shop/api/products/?limit=1").status == 200
+        deadline = time.monotonic() + 20
+        while (left := sessions()) > 1 and time.monotonic() < deadline:  # the threads end after their answers
+            time.sleep(0.02)
+        assert left == 1  # the test's own
