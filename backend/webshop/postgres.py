@@ -73,6 +73,7 @@ def postgres(data: Path, **settings: str) -> Iterator[Server]:
             "unix_socket_directories": directory,
             "random_page_cost": "1.1",  # as in production, and so is the next
             "jit": "off",
+            "max_connections": "400",  # runserver opens one for each client at the same time
             **settings,
         }
         process = launch(

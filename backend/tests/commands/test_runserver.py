@@ -1,6 +1,7 @@
-"""`manage.py runserver`: Django's, which keeps no connection of a client that is gone."""
+"""`manage.py runserver`: Django's, for many clients, whose connections to the database end with them."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,14 @@ def test_clients_leave_no_connections_to_the_database(transactional_db: None, tm
         while (left := sessions()) > 1 and time.monotonic() < deadline:  # the threads end after their answers
             time.sleep(0.02)
         assert left == 1  # the test's own
+
+
+def test_many_clients_come_at_the_same_moment(transactional_db: None, tmp_path: Path) -> None:
+    with developing(tmp_path) as shop, ThreadPoolExecutor(60) as clients:
+        revoke = (
+            clients.submit(
+                shop.post, "/shop/api/token/revoke/", b'{"refresh": "x"}', Content_Type="application/json"
+            )
+            for _ in range(60)
+        )
+        assert [answer.result().status for answer in list(revoke)] == [204] * 60

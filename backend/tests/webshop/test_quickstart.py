@@ -1,5 +1,6 @@
 """`manage.py quickstart`: real starts, stops and accidents, each in a copy of the checkout."""
 
+import http.client
 import http.cookiejar
 import os
 import shutil
@@ -12,7 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -246,6 +247,18 @@ def test_first_start_and_the_next(tmp_path: Path) -> None:
         with urllib.request.urlopen(f"{shop.url}/shop/api/category-stats/") as response:
             assert b'"Kept"' in response.read()
         shop.stop(ctrl_c_often)
+
+
+def test_many_clients_keep_their_connections(checkout: Path) -> None:
+    """Each has a thread of the server, and that a connection to the database."""
+    shop = start(checkout)
+    with ExitStack() as stack:
+        for _ in range(150):
+            client = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", shop.port)))
+            client.request("GET", "/shop/api/category-stats/")
+            answer = client.getresponse()
+            assert (answer.status, answer.read()) == (200, b"[]")
+    shop.stop()
 
 
 @pytest.mark.skipif(not shutil.which("uv"), reason="needs uv")

@@ -17,6 +17,8 @@ class Server(WSGIServer):
     garbage: a hundred clients later PostgreSQL would take no more.
     """
 
+    request_queue_size = 1024  # with Django's 10, of 50 clients at the same moment some are reset
+
     def close_request(self, request: Any) -> None:
         """End what the thread of this client has open."""
         connections.close_all()
