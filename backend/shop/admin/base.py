@@ -277,6 +277,10 @@ class SafeAdmin(admin.ModelAdmin):
         """Lead to the start page, which says that there is no such row."""
         return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Take an empty `_to_field` in the address for none, as everything else of Django's does."""
+        return super().get_object(request, object_id, from_field or None)
+
     def changeform_view(
         self,
         request: HttpRequest,

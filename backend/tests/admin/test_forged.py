@@ -78,3 +78,13 @@ def test_staff_and_groups_are_kept_as_before(admin_client: Client, admin_user: U
 def test_a_completion_of_what_is_no_field(admin_client: Client, model: str, field: str) -> None:
     query = f"app_label=shop&model_name={model}&field_name={field}&term="
     assert admin_client.get(f"/admin/autocomplete/?{query}").status_code == 403
+
+
+def test_a_page_asked_for_by_a_field_without_a_name(
+    admin_client: Client, admin_user: User, order: Order, gloves: Product
+) -> None:
+    for obj in (admin_user, order, gloves):
+        for page in ("change", "delete"):
+            url = reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_{page}", args=[obj.pk])
+            assert admin_client.get(url, {"_to_field": ""}).status_code == 200, url
+            assert admin_client.get(url, {"_to_field": "nothing"}).status_code == 400, url
