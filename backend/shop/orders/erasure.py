@@ -52,13 +52,15 @@ def forget(known: QuerySet[Customer]) -> bool:
     `known` is the customer as long as that is who was meant; return False if it is not any more.
     Raises OpenOrdersError.
     """
-    # Whoever writes a cart or places an order waits for this row.
-    customer = known.select_for_update().first()
+    # Whoever places an order, or is about to erase, waits for this row.
+    customer = known.select_for_update(no_key=True).first()
     if not customer:
         return False
-    # Whoever writes a note about one of the orders waits for it.
+    # Whoever writes a note or a mail about one of the orders waits for it, or is waited for.
     orders: QuerySet[Order] = Order.objects.filter(customer=customer)
     with_orders = list(orders.order_by("pk").select_for_update(no_key=True).values_list("pk"))
+    # Whoever makes a cart waits for the key. Before the orders it would be what their mails wait for.
+    known.select_for_update().get()
     if has_open_orders(customer):
         raise OpenOrdersError
     forget_names([customer.pk])

@@ -15,6 +15,7 @@ from shop.carts import cart as carts
 from shop.carts.cart import OutOfStockError
 from shop.catalog.importing import apply, begin
 from shop.database.refusal import MissingError
+from shop.jobs.models import Mail
 from shop.models import Cart, CartItem, Category, Customer, Delivery, Order, OrderHistory, OrderItem, Product
 from shop.orders.books import faults
 from shop.orders.checkout import CartEmptyError, Placed, TotalChangedError, place_order
@@ -344,6 +345,36 @@ def test_a_customer_orders_or_is_erased(gloves: Product, ordered_before: bool) -
             assert (type(placed), erased) == (MissingError, None)
             assert not Cart.objects.filter(customer=buyer.pk).exists()
             assert Customer.objects.filter(pk=buyer.pk).exists() is ordered_before
+
+
+def test_a_customer_is_erased_as_a_mail_is_written_about_an_order(deborah: Customer) -> None:
+    deborah.set_password("correct horse battery")
+    deborah.save()
+    order = Order.objects.create(customer=deborah, status=OrderStatus.COMPLETED)
+    erased = meanwhile(
+        f'SELECT FROM "order" WHERE order_id = {order.pk} FOR NO KEY UPDATE',
+        partial(erase, customer_id=deborah.pk, current_password="correct horse battery"),
+        f"""
+        INSERT INTO mail (customer_id, order_id, kind, recipients, subject, text, html)
+        VALUES ({deborah.pk}, {order.pk}, 'refunded', '{deborah.email}', '', '', '')
+        """,
+    )
+    assert erased is None
+    assert list(Mail.objects.all()) == []
+    assert Customer.objects.get(pk=deborah.pk).is_erased
+
+
+def test_a_cart_that_is_made_as_its_customer_is_erased_goes_too(deborah: Customer) -> None:
+    deborah.set_password("correct horse battery")
+    deborah.save()
+    Order.objects.create(customer=deborah, status=OrderStatus.COMPLETED)
+    erased = meanwhile(
+        f"SELECT FROM customer WHERE customer_id = {deborah.pk} FOR KEY SHARE",
+        partial(erase, customer_id=deborah.pk, current_password="correct horse battery"),
+        f"INSERT INTO cart (customer_id) VALUES ({deborah.pk})",
+    )
+    assert erased is None
+    assert list(Cart.objects.all()) == []
 
 
 def test_how_it_is_sent_is_not_written_to_an_order_that_is_cancelled_meanwhile(
