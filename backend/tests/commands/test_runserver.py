@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from shop.models import Customer
+from tests.support.calling import bearer
 from tests.support.serving import developing
 
 pytestmark = pytest.mark.slow
@@ -41,3 +43,13 @@ def test_many_clients_come_at_the_same_moment(transactional_db: None, tmp_path: 
             for _ in range(60)
         )
         assert [answer.result().status for answer in list(revoke)] == [204] * 60
+
+
+def test_a_body_without_a_type_has_none(transactional_db: None, tmp_path: Path) -> None:
+    """Where no body is wanted one of `{}` is taken, and needs no type."""
+    ada = Customer.objects.create(first_name="Ada", last_name="Lovelace", email="ada@example.com")
+    who = bearer(ada)
+    path = f"/shop/api/customer/{ada.pk}/cart/"
+    with developing(tmp_path) as shop:
+        assert shop.ask("DELETE", path, b"{}", who).status == 204
+        assert shop.ask("DELETE", path, b"{}", {**who, "Content_Type": "text/plain"}).status == 415
