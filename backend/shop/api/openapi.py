@@ -16,9 +16,7 @@ from django.urls import URLPattern
 
 from shop.api.accept import CSV, JSON, PROBLEM
 from shop.api.audience import ANONYMOUS, EVERYBODY, Audience, unknown
-from shop.api.body import MAX_BYTES, NO_JSON, NO_LENGTH, too_long
 from shop.api.errors import DATABASE_AWAY, RETRY_AFTER_SECONDS, ApiError
-from shop.api.limits import too_many
 from shop.api.query import parse_query
 from shop.api.reading import PUBLIC, ListEndpoint, ReadEndpoint, json_answer
 from shop.api.routing import API_ROOT, Route
@@ -33,7 +31,7 @@ from shop.api.schemas import (
     row_schema,
     samples,
 )
-from shop.api.writing import NoBody, WriteEndpoint, clean, refused
+from shop.api.writing import NoBody, WriteEndpoint, refused
 from shop.database.statements import Row
 
 type Links = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -97,17 +95,11 @@ ERRORS: dict[str, Schema] = {
         "required": ["type", "title", "status", "detail"],
     },
 }
-WRITING = (
-    ApiError(HTTPStatus.LENGTH_REQUIRED, NO_LENGTH),
-    too_long(MAX_BYTES),
-    ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, NO_JSON),
-    too_many(42),
-)
 ALWAYS = (
     ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR.phrase),
     ApiError(HTTPStatus.SERVICE_UNAVAILABLE, DATABASE_AWAY, {"Retry-After": str(RETRY_AFTER_SECONDS)}),
 )
-SHARED = {error.status: error for error in (unknown(ANONYMOUS), *WRITING, *ALWAYS)}
+SHARED = {error.status: error for error in (unknown(ANONYMOUS), *WriteEndpoint.errors, *ALWAYS)}
 """The errors that are the same wherever they are."""
 
 
@@ -258,12 +250,10 @@ def described(
         "security": security(operation),
         "parameters": list(parameters(operation)),
     }
-    is_write = isinstance(endpoint, WriteEndpoint)
-    if is_write and endpoint.form is not NoBody:
+    if body := body_schema(endpoint, schemas):
         valid = [example for example in operation.examples if example.is_valid]
         shown = {example.name: example.shown(example.body) for example in valid}
-        content = media(form_schema(endpoint.form, schemas), shown)
-        found["requestBody"] = {"required": True, "content": {JSON: content}}
+        found["requestBody"] = {"required": True, "content": {JSON: media(body, shown)}}
     responses = dict(answers(operation, next_ones, schemas))
     errors = defaultdict(list)
     for error, schema in errors_of(operation, schemas):
@@ -275,10 +265,23 @@ def described(
             {"$ref": f"#/components/responses/{component(status)}"}
             if is_shared
             else error_response(
-                group, examples, limited=is_write and status < HTTPStatus.INTERNAL_SERVER_ERROR
+                group, examples, limited=is_limited(endpoint) and status < HTTPStatus.INTERNAL_SERVER_ERROR
             )
         )
     return found | {"responses": {str(int(status)): responses[status] for status in sorted(responses)}}
+
+
+def body_schema(endpoint: Any, schemas: dict[str, Schema]) -> Schema | None:
+    """Return what the body of a request is, if there is to be one."""
+    if not isinstance(endpoint, WriteEndpoint):
+        return None
+    return endpoint.body or (None if endpoint.form is NoBody else form_schema(endpoint.form, schemas))
+
+
+def is_limited(endpoint: Any) -> bool:
+    """Tell whether a request counts for a limit."""
+    errors = endpoint.errors if isinstance(endpoint, WriteEndpoint) else ()
+    return HTTPStatus.TOO_MANY_REQUESTS in (error.status for error in errors)
 
 
 def who_may(audience: Audience) -> str:
@@ -330,7 +333,7 @@ def answers(
     endpoint = operation.endpoint
     found: Mapping[HTTPStatus, Schema | None]
     if isinstance(endpoint, WriteEndpoint):
-        headers = [*endpoint.sends, *LIMITS]
+        headers = [*endpoint.sends, *(LIMITS if is_limited(endpoint) else ())]
         found = {status: answer_schema(kind, schemas) for status, kind in endpoint.answers.items()}
     else:
         schema, headers = read_schema(endpoint, schemas), ["ETag", *getattr(endpoint, "sends", ())]
@@ -374,7 +377,7 @@ def errors_of(operation: Operation, schemas: dict[str, Schema]) -> Iterator[tupl
     """Yield an example of each error there may be, and what it is."""
     endpoint, audience, plain = operation.endpoint, operation.endpoint.audience, reference("Error")
     if isinstance(endpoint, WriteEndpoint):
-        yield failure(clean, endpoint.form, {"unknown": 1}), reference("InvalidBody")
+        yield endpoint.invalid(), reference("InvalidBody")
     else:
         yield failure(parse_query, QueryDict("unknown=1"), getattr(endpoint, "parameters", {})), plain
     if not audience.is_everybody:
@@ -388,7 +391,7 @@ def errors_of(operation: Operation, schemas: dict[str, Schema]) -> Iterator[tupl
         for refusal in endpoint.refusals:
             schema = refusal_schema(refusal, schemas) if refusal.code else plain
             yield refused(refusal(**samples(refusal.members, schemas))), schema
-        for error in WRITING:
+        for error in endpoint.errors:
             yield error, plain
     for error in ALWAYS:
         yield error, plain

@@ -16,10 +16,11 @@ from django.http import HttpRequest, HttpResponse
 from django.http.request import HttpHeaders
 
 from shop.api.audience import ANONYMOUS, Audience, Caller
-from shop.api.body import not_valid, parse_body
+from shop.api.body import MAX_BYTES, NO_JSON, NO_LENGTH, not_valid, parse_body, too_long
 from shop.api.errors import ApiError
 from shop.api.fields import JsonForm
-from shop.api.limits import WRITES, Limit, Usage, name_of
+from shop.api.limits import WRITES, Limit, Usage, name_of, too_many
+from shop.api.schemas import Schema
 from shop.database.refusal import (
     ContradictionError,
     MissingError,
@@ -62,6 +63,15 @@ STATUSES: Mapping[type[Refusal], HTTPStatus] = {
 """What is told of a refusal; of any other kind it is a conflict."""
 
 
+ERRORS = (
+    ApiError(HTTPStatus.LENGTH_REQUIRED, NO_LENGTH),
+    too_long(MAX_BYTES),
+    ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, NO_JSON),
+    too_many(42),
+)
+"""What stands against any write, for the OpenAPI document."""
+
+
 class WriteEndpoint:
     """Answers one method that changes something. `form` says what the body may have.
 
@@ -70,6 +80,11 @@ class WriteEndpoint:
     `refusals` are the rules that may stand against it. `takes` and `sends` name the headers of its own that a
     request has to have, with their patterns, and that an answer may have.
     """
+
+    errors: Collection[ApiError] = ERRORS
+
+    body: Schema | None = None
+    """What the body is, if no form says it."""
 
     def __init__(
         self,
@@ -115,6 +130,10 @@ class WriteEndpoint:
         body = parse_body(request, is_wanted=self.form is not NoBody)
         write = Write(caller, clean(self.form, body), body, request.headers, request, usage)
         return perform(self.act, write, ids)
+
+    def invalid(self) -> ApiError:
+        """Return an error for a body that is not as it should be, for the OpenAPI document."""
+        return not_valid(examine(self.form, {"unknown": 1})[1])
 
     def hidden(self) -> ApiError:
         """Return the error for a caller who is known, but may not do this."""

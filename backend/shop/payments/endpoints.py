@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from shop.api.audience import ANONYMOUS, EVERYBODY, Audience
-from shop.api.body import not_valid, read_body, refuse_longer
+from shop.api.body import NO_LENGTH, not_valid, read_body, refuse_longer, too_long
 from shop.api.errors import RETRY_AFTER_SECONDS, ApiError
 from shop.api.limits import Usage
 from shop.api.reading import detail_endpoint
@@ -93,8 +93,19 @@ MAX_EVENT_BYTES = 1024 * 1024
 SIGNATURE = re.compile("t=[0-9]+(,v[0-9]=[0-9a-f]+)+")
 
 
+def no_event() -> ApiError:
+    """Return the error for a body that Stripe did not sign."""
+    return not_valid({}, "This is no event that Stripe signed in the last 5 minutes")
+
+
 class Webhook(WriteEndpoint):
     """A write whose body is not the shop's to say, and which nobody is kept from sending again."""
+
+    errors = (ApiError(HTTPStatus.LENGTH_REQUIRED, NO_LENGTH), too_long(MAX_EVENT_BYTES))
+    body = {"type": "object"}
+
+    def invalid(self) -> ApiError:
+        return no_event()
 
     def respond(self, request: HttpRequest, ids: Mapping[str, int], usage: Usage) -> HttpResponse:
         return perform(self.act, Write(ANONYMOUS, {}, {}, request.headers, request, usage), ids)
@@ -110,7 +121,7 @@ def take_event(write: Write) -> HttpResponse:
     try:
         event = read_event(body, signature, settings.STRIPE_WEBHOOK_SECRETS)
     except BadEventError:
-        raise not_valid({}, "This is no event that Stripe signed in the last 5 minutes") from None
+        raise no_event() from None
     if event:
         take(event)
     return JsonResponse({})

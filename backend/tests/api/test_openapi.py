@@ -135,6 +135,15 @@ def test_links_are_between_operations() -> None:
     assert linked == {target for targets in LINKS.values() for target in targets}
 
 
+def test_what_stripe_sends_is_not_the_shops_to_say() -> None:
+    told = operations()["POST /shop/api/payment/stripe/webhook/"]
+    assert told["requestBody"]["content"] == {"application/json": {"schema": {"type": "object"}}}
+    assert list(told["responses"]) == ["200", "400", "404", "411", "413", "500", "503"]
+    assert {name for answer in told["responses"].values() for name in answer.get("headers", {})} == set()
+    longest = told["responses"]["413"]["content"]["application/json"]["examples"].values()
+    assert [example["value"] for example in longest] == [{"error": "The body is longer than 1024 KiB"}]
+
+
 FORMS = {
     endpoint.form
     for pattern in urlpatterns
