@@ -11,13 +11,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import BooleanField, F, Func, Lookup, QuerySet, Subquery
-from django.db.models.expressions import RawSQL
+from django.db.models import BooleanField, F, Lookup, OuterRef, QuerySet, Subquery, Value
+from django.db.models.expressions import OrderBy, RawSQL
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
 from shop.catalog.models import Product, ProductSales, SearchWord, in_dictionary_order
-from shop.database.keys import any_of
-from shop.database.statements import CHUNK, NEEDED, Select
+from shop.database.statements import NEEDED, Select
 
 LONGEST = 100
 """So many characters of words can be looked for."""
@@ -25,14 +24,20 @@ LONGEST = 100
 HITS = 1000
 """So many hits are ranked; of more, those that the index gives first."""
 
-FEW = 12_000
-"""So many hits are sorted at once; of more, the first ones are looked for in the order asked for."""
+FEW = f"(10000 + 30 * least({NEEDED}, 1000))"
+"""The keys of so many products are collected; of more, two indexes tell the first ones.
 
-FIRST = 20_000
-"""Among so many products, the first ones in that order."""
+These four are for some 1,000,000 products: with far more, more pages take a second try.
+"""
 
-MORE = 4
-"""If those do not fill a page of the default length but so many times as many are likely to, look there."""
+HANDFUL = f"(150 * sqrt({NEEDED}))"
+"""So few of them are sorted: in any order the next one is likely to be far."""
+
+REACH = f"(13000 * sqrt({NEEDED}))::bigint"
+"""Among so many products in the order asked for, a page of more than a handful is looked for."""
+
+FIRST = f"(950 * sqrt(least({NEEDED}, 1000)))::bigint"
+"""Among so many, a page of more than FEW should be."""
 
 LANGUAGES = {"de": "german", "en": "english"}
 """What PostgreSQL calls the values of SHOP_LANGUAGE."""
@@ -62,63 +67,79 @@ WITH typed AS MATERIALIZED (
 KEYS = "SELECT product_id FROM ({hits}) AS hit"
 NUMBER = "SELECT count(*) AS number FROM ({hits}) AS hit HAVING count(*) > 0"
 
-# Sorting very many hits takes long, and so would looking at products in that order whether they are any: it
-# is the indexes that say which of the first ones are. A second try is for pages of the default length, of
-# words that one product in twenty to eighty has. Where neither has enough all hits are sorted.
-SORTED = """
+# An index that has the order asked for is read up to the end of the page, and each key looked up among those
+# that are wanted: for that a product is neither read nor sorted. A page that this does not fill is sorted.
+SIZE = """
+, size AS MATERIALIZED (
+    SELECT
+        count(*) <= {few} AS is_few,
+        count(*) <= least({few}, {handful}) AS is_handful,
+        CASE WHEN count(*) <= {few} THEN {reach} END AS reach
+    FROM keys
+)
+"""
+
+# A product that is just being sold may be among the first ones without belonging there.
+FILLS = f"(SELECT count(*) FROM {{some}}) - (SELECT count(*) FROM product_sales WHERE NOT main) >= {NEEDED}"  # noqa: S608
+
+FOUND_IN_ORDER = f"""
+, walked AS MATERIALIZED (
+    {{walked}}
+), outcome AS MATERIALIZED (
+    SELECT (SELECT is_few FROM size) AND ({FILLS.format(some="walked")}) IS NOT TRUE AS is_short
+), found AS (
+    SELECT product_id FROM walked WHERE NOT (SELECT is_short FROM outcome)
+    UNION ALL
+    SELECT product_id FROM keys WHERE (SELECT is_short FROM outcome)
+    UNION ALL
+    ({{others}})
+)
+"""  # noqa: S608
+
+# Hits that are many. Where the first ones do not fill the page, all are looked at.
+MANY = """
 , wanted AS MATERIALIZED (
     SELECT coalesce((SELECT query FROM corrected), (SELECT query FROM typed)) AS query
 ), early AS MATERIALIZED (
     {early}
-), more AS MATERIALIZED (
-    {more}
-), found AS (
-    SELECT * FROM few WHERE {is_few}
-    UNION ALL
-    SELECT * FROM early WHERE {early_fills}
-    UNION ALL
-    SELECT * FROM more WHERE {more_fills}
-    UNION ALL
-    ({every})
+), every AS MATERIALIZED (
+    {every}
 )
+"""
+
+IS_MANY = "NOT (SELECT is_few FROM size)"
+IS_LATE = f"{IS_MANY} AND ({FILLS.format(some='early')}) IS NOT TRUE"
+
+# IS TRUE keeps PostgreSQL from joining them, which it would do the other way round.
+IS_KEY = (
+    "(SELECT is_few AND NOT is_handful FROM size) AND (product_id IN (SELECT product_id FROM keys)) IS TRUE"
+)
+IS_HIT = """
+NOT (SELECT is_handful FROM size) AND (product_id IN (
+    SELECT product_id FROM keys WHERE (SELECT is_few FROM size)
+    UNION ALL SELECT product_id FROM early
+    UNION ALL SELECT product_id FROM every WHERE NOT {is_deep}
+)) IS TRUE
 """
 
 # What the filters alone keep from matching has no wrong letter.
 AND_WITHOUT_FILTERS = f"AND (SELECT count(*) FROM product WHERE {LEXEMES} @@ (SELECT query FROM typed)) = 0"  # noqa: S608
-
-# In another order those of a rare category or price stand far from each other. Up to so many are sorted,
-# which takes about as long as to look for more of them along that order; not so far from the first page.
-RARE = f"(3000 + 9 * least({NEEDED}, 2000))"
-
-IS_RARE = "((SELECT count(*) FROM few) >= {rare}) IS NOT TRUE"
-
-FILTERED = """
-WITH few AS MATERIALIZED (
-    {few} LIMIT {rare}
-), found AS (
-    SELECT * FROM few WHERE {is_rare}
-    UNION ALL
-    ({first})
-)
-"""
-
-# Product by product, as PostgreSQL might take all of them to be faster than the next few.
-WALKED = f"""
-    (
-        SELECT product.*
-        FROM ({{sold}}) AS sold (product_id, quantity),
-        LATERAL ({{product}}) AS product ({", ".join(COLUMNS)})
-        ORDER BY quantity DESC, sold.product_id LIMIT {NEEDED}
-    ) UNION ALL (
-        {{spare}}
-    )
-"""  # noqa: S608
 
 LISTED = """
 SELECT product_id, name, price::text, stock, category_name AS category__category_name
 FROM {found} JOIN category USING (category_id)
 ORDER BY {order}, product_id
 """
+
+# One by one, and by themselves: PostgreSQL does not know how few they are, and joins what it can.
+BY_KEY = f"""
+    (
+        SELECT product.* FROM {{found}} AS found, LATERAL (
+            SELECT {", ".join(COLUMNS)} FROM product WHERE product.product_id = found.product_id LIMIT 1
+        ) AS product
+        OFFSET 0
+    ) AS found
+"""  # noqa: S608
 
 # Without the categories, of which the name says nothing, and made once for all hits.
 RANK = r"""
@@ -129,19 +150,11 @@ search_rank(name, (
 ), %s) DESC
 """
 
-IS_FEW = "(SELECT count(*) FROM few) <= {few}"
-
-# A product that is just being sold may be among the first ones without belonging there.
-FILLS = f"(SELECT count(*) FROM {{first}}) - (SELECT count(*) FROM product_sales WHERE NOT main) >= {NEEDED}"  # noqa: S608
-
-IS_LIKELY = f"(SELECT count(*) FROM early) * {{more}} >= greatest({{page}}, {NEEDED})"  # noqa: S608
-
-SORTS: dict[str, Any] = {
-    "": "product_id",
-    "price": "price",
-    "-price": "-price",
+SORT_KEYS: dict[str, Any] = {
+    "": F("product_id"),
+    "price": F("price"),
     "name": in_dictionary_order("name"),
-    "-name": in_dictionary_order("name").desc(),
+    "sold": F("quantity"),
 }
 
 ORDERS = {
@@ -179,16 +192,23 @@ def search(
         return by_words(products, words, sort, row, priced)
     is_indexed = sort.endswith("price") and len(set(categories)) <= 1
     if not is_indexed and (categories or min_price is not None or max_price is not None):
-        return by_filters(products, sort, row, by_category=bool(categories))
+        # No index has the stock: each product is read.
+        few = f"({FEW} / 3)" if in_stock else FEW
+        return by_filters(products, sort, row, by_category=bool(categories), few=few)
     if sort != "-sold":
-        return products.order_by(SORTS[sort], "product_id")
+        return products.order_by(*in_order(sort))
     first, parameters = first_of(products, sort)
     return shown(
         row,
-        LISTED.format(found=f"({first}) AS found", order=ORDERS[sort]),
+        LISTED.format(found=BY_KEY.format(found=f"({first})"), order=ORDERS[sort]),
         *parameters,
         counting=partial(number_of, products),
     )
+
+
+def in_order(sort: str) -> tuple[OrderBy, str]:
+    """Return what order_by() takes: of products or, by sales, of ProductSales."""
+    return OrderBy(SORT_KEYS[sort.removeprefix("-")], descending=sort.startswith("-")), "product_id"
 
 
 def shown(
@@ -202,7 +222,7 @@ def shown(
 
 def by_relevance(products: QuerySet[Product], words: str, row: Mapping[str, str]) -> Select:
     """Return those of the products that have all the words, or nearly, when no product has them."""
-    found, parameters = found_by_words(products, words, "found", HITS)
+    found, parameters = found_by_words(products, words, "found", f"{{hits}} LIMIT {HITS}")
     return shown(
         row,
         found + LISTED.format(found="found", order=RANK),
@@ -216,60 +236,57 @@ def by_words(
     products: QuerySet[Product], words: str, sort: str, row: Mapping[str, str], priced: QuerySet[Product]
 ) -> Select:
     """Return the same in another order; `priced` are the products at the prices asked for."""
-    few, parameters = found_by_words(products, words, "few", FEW + 1)
-    is_few = IS_FEW.format(few=FEW)
-    early_fills, more_fills = FILLS.format(first="early"), FILLS.format(first="more")
-    is_likely = IS_LIKELY.format(more=MORE, page=CHUNK)
-    early, early_parameters = hits(products.filter(is_early(sort, priced, FIRST)), "wanted", f"NOT {is_few}")
-    more, more_parameters = hits(
-        products.filter(is_early(sort, priced, FIRST * MORE)),
-        "wanted",
-        f"NOT {is_few} AND NOT {early_fills} AND {is_likely}",
-    )
-    every, every_parameters = hits(
-        products, "wanted", f"NOT {is_few} AND ({early_fills}) IS NOT TRUE AND ({more_fills}) IS NOT TRUE"
-    )
-    found = SORTED.format(
-        early=early, more=more, every=every, is_few=is_few, early_fills=early_fills, more_fills=more_fills
+    # Only an index of prices can leave out those of other prices.
+    among = priced if sort.endswith("price") else Product.objects.all()
+    is_deep = f"({NEEDED} < {FIRST}) IS NOT TRUE"
+    keys, parameters = found_by_words(products, words, "keys", f"{KEYS} LIMIT {FEW} + 1")
+    early, of_early = hits(products.filter(is_early(sort, among)), "wanted", f"{IS_MANY} AND NOT {is_deep}")
+    every, of_every = hits(products, "wanted", IS_LATE)
+    walked, of_walked = walk(among, sort, IS_HIT.format(is_deep=is_deep))
+    sql = (
+        keys
+        + SIZE.format(few=FEW, handful=HANDFUL, reach=REACH)
+        + MANY.format(early=KEYS.format(hits=early), every=KEYS.format(hits=every))
+        + FOUND_IN_ORDER.format(
+            walked=walked,
+            others=f"SELECT product_id FROM every WHERE {is_deep}",  # noqa: S608
+        )
+        + LISTED.format(found=BY_KEY.format(found="found"), order=ORDERS[sort])
     )
     return shown(
         row,
-        few + found + LISTED.format(found="found", order=ORDERS[sort]),
+        sql,
         *parameters,
-        *early_parameters,
-        *more_parameters,
-        *every_parameters,
+        *of_early,
+        *of_every,
+        *of_walked,
         counting=partial(number_of_hits, products, words),
     )
 
 
-def is_early(sort: str, priced: QuerySet[Product], number: int) -> Func | Lookup[Any]:
-    """Return the condition of being one of the first so many products; what is being sold may be one."""
+def is_early(sort: str, among: QuerySet[Product]) -> RawSQL | Lookup[Any]:
+    """Return the condition of being one of the FIRST of them; what is being sold may be one."""
     if sort == "-sold":
         alone = ProductSales.objects.alone().order_by("-quantity", "product").values("product")
-        return any_of("product_id", alone[:number].union(ProductSales.objects.spare(), all=True))
-    # Only an index of prices can leave out those of other prices.
-    by_price = sort.endswith("price")
-    key, among = (F("price"), priced) if by_price else (in_dictionary_order("name"), Product.objects.all())
-    last = among.order_by(SORTS[sort]).values_list(key)[number : number + 1]
+        (sold, one), (spare, two) = (
+            queryset.query.sql_with_params() for queryset in (alone, ProductSales.objects.spare())
+        )
+        # As any_of() does.
+        sql = f"product_id = ANY (ARRAY(({sold} LIMIT {FIRST}) UNION ALL ({spare})))"
+        return RawSQL(sql, [*one, *two], BooleanField())  # noqa: S611
+    key = SORT_KEYS[sort.removeprefix("-")]
+    sql, parameters = among.order_by(*in_order(sort)).values_list(key).query.sql_with_params()
     compare = GreaterThanOrEqual if sort.startswith("-") else LessThanOrEqual
-    return compare(key, Subquery(last))
+    return compare(key, RawSQL(f"({sql} LIMIT 1 OFFSET {FIRST})", parameters))  # noqa: S611
 
 
-def found_by_words(
-    products: QuerySet[Product],
-    words: str,
-    name: str,
-    limit: int | None = None,
-    *,
-    shape: str = "{hits}",
-) -> tuple[str, list[Any]]:
+def found_by_words(products: QuerySet[Product], words: str, name: str, shape: str) -> tuple[str, list[Any]]:
     """Return a WITH clause that has the columns of the products with these words under this name.
 
     `shape` is SQL around the hits; it must give no row when there are none, as typos are corrected then.
     """
     typed = [words, f"{LANGUAGES[settings.SHOP_LANGUAGE]}_stem"]
-    found, found_parameters = hits(products, "typed", limit=limit)
+    found, found_parameters = hits(products, "typed")
     found = shape.format(hits=found)
     sql = FOUND.format(
         name=name,
@@ -281,64 +298,90 @@ def found_by_words(
     return sql, [*typed, *found_parameters, *typed, *found_parameters]
 
 
-def hits(
-    products: QuerySet[Product], query: str, condition: str = "true", limit: int | None = None
-) -> tuple[str, Sequence[Any]]:
+def hits(products: QuerySet[Product], query: str, condition: str = "true") -> tuple[str, Sequence[Any]]:
     """Return SQL for COLUMNS of those of the products that this part of a WITH clause finds."""
     condition = f"{condition} AND {LEXEMES} @@ (SELECT query FROM {query})"  # noqa: S608
     found = products.filter(RawSQL(condition, [], BooleanField()))  # noqa: S611
-    return found.values_list(*COLUMNS)[:limit].query.sql_with_params()
+    return found.values_list(*COLUMNS).query.sql_with_params()
 
 
 def number_of_hits(products: QuerySet[Product], words: str) -> tuple[str, list[Any]]:
     """Return SQL that counts them, and its parameters."""
-    found, parameters = found_by_words(products, words, "found", shape=NUMBER)
+    found, parameters = found_by_words(products, words, "found", NUMBER)
     return f"{found} SELECT coalesce(sum(number), 0) FROM found", parameters  # noqa: S608
 
 
 def keys_of(words: str, key: int | None) -> RawSQL:
     """Return the keys of the products with these words, and this key, to be used in a QuerySet."""
-    found, parameters = found_by_words(Product.objects.all(), words, "found", shape=KEYS)
+    found, parameters = found_by_words(Product.objects.all(), words, "found", KEYS)
     sql = f"{found} SELECT product_id FROM found UNION ALL SELECT %s"  # noqa: S608
     return RawSQL(f"({sql})", [*parameters, key])  # noqa: S611
 
 
 def by_filters(
-    products: QuerySet[Product], sort: str, row: Mapping[str, str], *, by_category: bool
+    products: QuerySet[Product], sort: str, row: Mapping[str, str], *, by_category: bool, few: str
 ) -> Select:
-    """Return those of a category or at some prices in another order than the index that has these."""
+    """Return those of a category or at some prices in another order than the index that has these.
+
+    `few` is SQL for how many keys are collected at most.
+    """
     index = ("category_id", "price", "product_id") if by_category else ("price", "product_id")
-    few, parameters = products.order_by(*index).values_list(*COLUMNS).query.sql_with_params()
-    is_rare = IS_RARE.format(rare=RARE)
-    first, first_parameters = first_of(products, sort, f"NOT {is_rare}")
-    filtered = FILTERED.format(few=few, first=first, rare=RARE, is_rare=is_rare)
-    return shown(
-        row,
-        filtered + LISTED.format(found="found", order=ORDERS.get(sort, "product_id")),
-        *parameters,
-        *first_parameters,
-        counting=partial(number_of, products),
+    keys, parameters = products.order_by(*index).values("product_id").query.sql_with_params()
+    walked, of_walked = walk(Product.objects.all(), sort, IS_KEY)
+    first, of_first = first_of(products, sort, IS_MANY)
+    sql = (
+        f"WITH keys AS MATERIALIZED ({keys} LIMIT {few} + 1)"
+        + SIZE.format(few=few, handful=HANDFUL, reach=REACH)
+        + FOUND_IN_ORDER.format(walked=walked, others=first)
+        + LISTED.format(found=BY_KEY.format(found="found"), order=ORDERS.get(sort, "product_id"))
     )
+    return shown(row, sql, *parameters, *of_walked, *of_first, counting=partial(number_of, products))
+
+
+def walk(among: QuerySet[Product], sort: str, condition: str) -> tuple[str, list[Any]]:
+    """Return SQL for the keys of the first for which a condition on product_id holds, as far as REACH goes.
+
+    By sales, those that are being sold come as well.
+    """
+    first, last = in_order(sort)
+    rows = ProductSales.objects.alone() if sort == "-sold" else among
+    ordered = rows.annotate(sort_key=first.expression).order_by(first, last).values_list("sort_key", last)
+    inner, parameters = ordered.query.sql_with_params()
+    direction = "DESC" if first.descending else "ASC"
+    sql = f"""
+        SELECT product_id FROM ({inner} LIMIT (SELECT reach FROM size)) AS step WHERE {condition}
+        ORDER BY sort_key {direction}, product_id LIMIT {NEEDED}
+    """  # noqa: S608
+    if sort != "-sold":
+        return sql, list(parameters)
+    spare, of_spare = spare_keys(among, condition)
+    return f"({sql}) UNION ALL ({spare})", [*parameters, *of_spare]
+
+
+def spare_keys(products: QuerySet[Product], condition: str) -> tuple[str, Sequence[Any]]:
+    """Return SQL for the keys of those that are being sold and for which a condition holds."""
+    only = RawSQL(condition, [], BooleanField())  # noqa: S611
+    spare = products.filter(only, pk__in=ProductSales.objects.spare())
+    return spare.values("product_id").query.sql_with_params()
 
 
 def first_of(products: QuerySet[Product], sort: str, condition: str = "true") -> tuple[str, list[Any]]:
-    """Return SQL for COLUMNS of the first in this order; by sales, of those that are being sold as well.
+    """Return SQL for the keys of the first of them in this order; by sales, of those being sold as well.
 
     `condition` is SQL that says of all whether they are wanted.
     """
     only = RawSQL(condition, [], BooleanField())  # noqa: S611
     if sort != "-sold":
-        first = products.filter(only).order_by(SORTS[sort], "pk").values_list(*COLUMNS)
+        first = products.filter(only).order_by(*in_order(sort)).values("product_id")
         sql, parameters = first.query.sql_with_params()
         return f"{sql} LIMIT {NEEDED}", list(parameters)
-    sold = ProductSales.objects.alone().filter(only).order_by("-quantity", "product")
-    product = products.filter(pk=RawSQL("sold.product_id", [])).values_list(*COLUMNS)[:1]
-    spare = products.filter(only, pk__in=ProductSales.objects.spare()).values_list(*COLUMNS)
-    (sold_sql, one), (product_sql, two), (spare_sql, three) = (
-        queryset.query.sql_with_params()
-        for queryset in (sold.values_list("product", "quantity"), product, spare)
-    )
-    return WALKED.format(sold=sold_sql, product=product_sql, spare=spare_sql), [*one, *two, *three]
+    # Product by product, as PostgreSQL might take all of them to be faster than the next few. One that was
+    # deleted may have left its sales.
+    fits = Subquery(products.filter(pk=OuterRef("product")).values_list(Value(True)), BooleanField())
+    sold = ProductSales.objects.alone().filter(only, fits).order_by(*in_order(sort)).values("product_id")
+    sql, parameters = sold.query.sql_with_params()
+    spare, of_spare = spare_keys(products, condition)
+    return f"({sql} LIMIT {NEEDED}) UNION ALL ({spare})", [*parameters, *of_spare]
 
 
 def number_of(products: QuerySet[Product]) -> tuple[str, list[Any]]:

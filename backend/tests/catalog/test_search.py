@@ -469,17 +469,16 @@ def test_far_behind_the_last_page_there_is_nothing(client: Client, gloves: Produ
             assert (response.status_code, response.json()) == (200, []), parameters
 
 
-@pytest.fixture
-def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let four hits be very many, looked for among the first eight products, then among the first 24.
+@pytest.fixture(params=["3", "30"], ids=["many", "few"])
+def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let twenty hits be many, a page of which may be among the first eight products, or let them be few.
 
-    And let twelve products of a category or at some prices be many.
+    Then more than two are no handful, and a page of them may be among the first twelve products.
     """
-    monkeypatch.setattr(search, "FEW", 3)
-    monkeypatch.setattr(search, "FIRST", 8)
-    monkeypatch.setattr(search, "MORE", 3)
-    monkeypatch.setattr(search, "CHUNK", 1)
-    monkeypatch.setattr(search, "RARE", "12")
+    monkeypatch.setattr(search, "FEW", request.param)
+    monkeypatch.setattr(search, "HANDFUL", "2")
+    monkeypatch.setattr(search, "REACH", "12")
+    monkeypatch.setattr(search, "FIRST", "8")
 
 
 def sorted_by(sort: str, products: list[Product], sold: dict[int, int]) -> list[int]:
@@ -493,7 +492,7 @@ def sorted_by(sort: str, products: list[Product], sold: dict[int, int]) -> list[
     return [product.pk for product in sorted(products, key=lambda one: (keys[sort](one), one.pk))]
 
 
-@pytest.mark.usefixtures("few_at_once")
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("sort", ["price", "-price", "name", "-name", "-sold"])
 @pytest.mark.parametrize("place", ["anywhere", "first", "last"])
 def test_of_many_products_the_first_ones_in_order_come_first(
@@ -525,13 +524,14 @@ def test_of_many_products_the_first_ones_in_order_come_first(
     OrderItem.objects.bulk_create(lines)
     sold = {line.product_id: line.quantity for line in lines}
     with connection.cursor() as cursor:  # as while several transactions sell them
-        for product in random.sample(products, 3):
+        best = sorted(products, key=lambda product: -sold.get(product.pk, 0))
+        for product, more in ((best[0], -4), (best[1], -4), (best[2], -4), (best[9], 9)):
             cursor.execute(
                 "SET LOCAL shop.reconcile = 'on'; "
-                "INSERT INTO product_sales (product_id, main, quantity, revenue) VALUES (%s, false, -1, 0)",
-                [product.pk],
+                "INSERT INTO product_sales (product_id, main, quantity, revenue) VALUES (%s, false, %s, 0)",
+                [product.pk, more],
             )
-            sold[product.pk] = sold.get(product.pk, 0) - 1
+            sold[product.pk] = sold.get(product.pk, 0) + more
     whole = sorted_by(sort, products, sold)
     hits = {"anywhere": set(random.sample(whole, 20)), "first": set(whole[:20]), "last": set(whole[20:])}
     Product.objects.filter(pk__in=hits[place]).update(description="lantern")
@@ -546,6 +546,10 @@ def test_of_many_products_the_first_ones_in_order_come_first(
         ({"q": "lantern", "category": "Garden"}, lambda product: product.category == garden),
         ({"category": "Garden"}, lambda product: product.category == garden),
         ({"category": ["Garden", "Home"], "in_stock": 1}, lambda product: product.stock > 0),
+        (
+            {"q": "lantern", "category": "Garden", "in_stock": 1, "min_price": 2},
+            lambda product: product.category == garden and product.stock > 0 and product.price >= 2,
+        ),
         (
             {"category": ["Garden", "Nowhere"], "max_price": 3},
             lambda product: product.category == garden and product.price <= 3,
@@ -564,6 +568,21 @@ def test_of_many_products_the_first_ones_in_order_come_first(
             assert page == expected[offset : offset + limit], parameters
             assert response.headers["X-Total-Count"] == str(len(expected))
             assert ("next" in response.headers.get("Link", "")) == (offset + limit < len(expected))
+
+
+def test_a_product_that_is_gone_takes_no_place_among_the_best(
+    client: Client, gloves: Product, computer: Product
+) -> None:
+    """What several transactions sold of it at once may stay when it is deleted, until the next sale."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET LOCAL shop.reconcile = 'on'; "
+            "INSERT INTO product_sales (product_id, main, quantity, revenue) VALUES (%s, true, 9, 0)",
+            [computer.pk + 1],
+        )
+    first = client.get(f"{PATH}?sort=-sold&limit=1")
+    assert [row["product_id"] for row in first.json()] == [gloves.pk]
+    assert first.headers["Link"] == f'<{PATH}?sort=-sold&limit=1&offset=1>; rel="next"'
 
 
 def test_what_cannot_be_meant_is_a_400(client: Client, gloves: Product) -> None:
